@@ -1,0 +1,1 @@
+"""The shell around the processors: Kafka, time, HTTP, configuration, state."""

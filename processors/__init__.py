@@ -1,0 +1,1 @@
+"""The pure core: batches in, deltas out. No I/O, no clock, no environment."""
