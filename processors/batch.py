@@ -17,14 +17,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-type Codes = NDArray[np.uint32]
+Codes: TypeAlias = NDArray[np.uint32]
 """Codes into a :class:`Strings` dictionary."""
 
-type Mask = NDArray[np.bool_]
+Mask: TypeAlias = NDArray[np.bool_]
+"""One bool a row."""
 
 ABSENT = 0
 """Code of "the attribute or field is not there"."""
