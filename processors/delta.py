@@ -6,17 +6,19 @@ batches fold into one state in any grouping. That is all a registry needs to kno
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.batch import Codes, Mask
+from processors.batch import Codes, Mask, Projection, SpanBatch
 
 
-class Kind(Enum):
+class Instrument(Enum):
     """The instrument of a family."""
 
     COUNTER = "counter"
@@ -29,7 +31,7 @@ class Family:
     """A metric family. ``bounds`` are a histogram's finite upper bounds, ascending."""
 
     name: str
-    kind: Kind
+    instrument: Instrument
     help: str
     unit: str = ""
     bounds: tuple[float, ...] = ()
@@ -37,7 +39,7 @@ class Family:
     @property
     def width(self) -> int:
         """Columns of this family's values: 1, or buckets incl. +Inf and the sum."""
-        return len(self.bounds) + 2 if self.kind is Kind.HISTOGRAM else 1
+        return len(self.bounds) + 2 if self.instrument is Instrument.HISTOGRAM else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +75,56 @@ class DeltaFrame:
 
     def __len__(self) -> int:
         return len(self.tenant)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What became of the spans that a processor has finished with.
+
+    Each span is counted once, by tenant: in ``used`` or, with the reason, in
+    ``discarded``. Spans a processor still holds are in neither.
+    """
+
+    frames: Sequence[DeltaFrame] = ()
+    used: Counter[str] = field(default_factory=Counter)
+    discarded: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(tenant, reason) -> spans."""
+
+
+class Processor(Protocol):
+    """A query over spans. Same input, same output; no I/O, no clock.
+
+    The worker calls :meth:`push` for every batch, in order within a lane, and
+    :meth:`advance` when a lane's time has moved on without records.
+    """
+
+    name: str
+    projection: Projection
+
+    def push(self, batch: SpanBatch) -> Output:
+        """Take all spans of ``batch``."""
+        ...
+
+    def advance(self, lane: int, time_ms: int) -> Output:
+        """Let the record time of ``lane`` reach ``time_ms``."""
+        ...
+
+    def close(self, lane: int) -> Output:
+        """Give up what is held for ``lane`` as if its time had run out."""
+        ...
+
+    def pending(self) -> int:
+        """Spans that are held."""
+        ...
+
+
+def count_by_tenant(batch: SpanBatch, mask: Mask) -> Counter[str]:
+    """Spans of each tenant where ``mask`` (bool[n]) is true."""
+    counts = np.bincount(batch.tenant()[mask], minlength=len(batch.records.tenants))
+    names = batch.records.tenants
+    return Counter({name: int(n) for name, n in zip(names, counts, strict=True) if n})
+
+
+def count_discarded(batch: SpanBatch, mask: Mask, reason: str) -> Counter[tuple[str, str]]:
+    """Spans of each tenant where ``mask`` (bool[n]) is true, under ``reason``."""
+    return Counter({(name, reason): n for name, n in count_by_tenant(batch, mask).items()})

@@ -1,0 +1,90 @@
+"""Label names and values: sanitising, collisions, and text that a batch does not hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processors.batch import ABSENT, EMPTY, Codes, Mask, Strings
+
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_]")
+
+
+def label_name(attribute: str, reserved: Collection[str] = ()) -> str:
+    """The label name of an attribute key.
+
+    Each character outside ``[A-Za-z0-9_]`` becomes ``_``; a leading digit gets ``_``
+    before it (D10); a name in ``reserved`` gets ``__`` (tempo-behaviour.md 1.1).
+    """
+    name = _NOT_IN_A_NAME.sub("_", attribute)
+    if name in reserved:
+        return "__" + name
+    return "_" + name if name[:1].isdigit() else name
+
+
+class Dictionary:
+    """The strings of a batch, and those that a processor adds to them.
+
+    Codes of the batch stay what they are; added text gets the codes after them.
+    """
+
+    def __init__(self, strings: Strings) -> None:
+        self._strings = strings
+        self._added: list[str] = []
+        self._added_valid: list[bool] = []
+        self._codes: dict[str, int] = {"": EMPTY}
+
+    def code(self, text: str) -> int:
+        """The code of ``text``, which is added if it is new here."""
+        code = self._codes.get(text)
+        if code is None:
+            code = self._codes[text] = len(self._strings) + len(self._added)
+            self._added.append(text)
+            self._added_valid.append(_is_utf8(text))
+        return code
+
+    def codes(self, values: NDArray[np.int32], text: Callable[[int], str]) -> Codes:
+        """Codes of ``text(value)``, called once per distinct value."""
+        distinct, of_row = np.unique(values, return_inverse=True)
+        codes = [self.code(text(int(value))) for value in distinct]
+        return np.array(codes, dtype=np.uint32)[of_row]
+
+    def combine(self, columns: Sequence[Codes], text: Callable[..., str]) -> Codes:
+        """Codes of ``text(*texts of the row)``, called once per distinct row."""
+        rows, of_row = np.unique(np.column_stack(columns), axis=0, return_inverse=True)
+        lookup = self.text()
+        codes = [self.code(text(*(lookup[code] for code in row))) for row in rows.tolist()]
+        return np.array(codes, dtype=np.uint32)[of_row.reshape(-1)]
+
+    def text(self) -> Sequence[str]:
+        """All strings by code."""
+        return [*self._strings.text, *self._added] if self._added else self._strings.text
+
+    def valid(self, columns: Sequence[Codes]) -> Mask:
+        """Rows whose strings are all UTF-8 (bool[n])."""
+        valid = np.concatenate([self._strings.valid, np.array(self._added_valid, dtype=np.bool_)])
+        if valid.all():
+            return np.ones(len(columns[0]), dtype=np.bool_)
+        rows: Mask = np.logical_and.reduce([valid[column] for column in columns])
+        return rows
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def prefer(later: Codes, earlier: Codes) -> Codes:
+    """Row by row the ``later`` code unless it says absent or empty (D9)."""
+    return np.where(later > EMPTY, later, earlier)
+
+
+def without_empty(codes: Codes) -> Codes:
+    """An empty label is no label: code :data:`EMPTY` becomes :data:`ABSENT`."""
+    return np.where(codes == EMPTY, np.uint32(ABSENT), codes)
