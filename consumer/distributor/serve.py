@@ -1,0 +1,62 @@
+"""Runs the listener as a program: until SIGINT or SIGTERM."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+
+from consumer.distributor.app import Target, make_app
+from consumer.distributor.listener import HttpListener
+from consumer.distributor.publisher import RECORD_TIMEOUT_MS, Publisher
+from consumer.kafka import RecordWriter
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 4318
+"""OTLP/HTTP's registered port."""
+
+_log = logging.getLogger(__name__)
+
+
+def writer_properties(bootstrap_servers: str, client: Mapping[str, str]) -> dict[str, str]:
+    """Properties of a writer whose every record is answered within a flush."""
+    return {
+        "message.timeout.ms": str(RECORD_TIMEOUT_MS),
+        **client,
+        "bootstrap.servers": bootstrap_servers,
+    }
+
+
+def serve(
+    properties: Mapping[str, str],
+    target: Target,
+    *,
+    host: str = DEFAULT_HOST,
+    port: int = DEFAULT_PORT,
+) -> int:
+    """Listen until a signal ends it; the exit code. 1 when the port is taken."""
+    with closing(Publisher(RecordWriter(properties))) as publisher:
+        try:
+            listener = HttpListener(make_app(publisher, target), host=host, port=port)
+        except OSError as error:
+            _log.error("cannot listen on %s:%d: %s", host, port, error)
+            return 1
+        with stop_signals() as stopped, listener:
+            _log.info("OTLP/HTTP on %s/v1/traces, to topic %s", listener.address, target.topic)
+            stopped.wait()
+    return 0
+
+
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """Yield an event that SIGINT, SIGTERM or SIGHUP sets. For the main thread only."""
+    stopped = threading.Event()
+    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {name: signal.signal(name, lambda *_: stopped.set()) for name in names}
+    try:
+        yield stopped
+    finally:
+        for name, action in before.items():
+            signal.signal(name, action)
