@@ -1,0 +1,240 @@
+"""Sends one request to one endpoint and decides what its answer means.
+
+The type of the outcome is the decision, made nowhere else: ``Delivered``, ``Retry`` with
+the kind of trouble, or ``Rejected`` for good (remote write specification 1.0, "Retries &
+Backoff": retry 5xx, may retry 429, no other 4xx).
+
+Bounds: ``connections`` sockets, ``timeout_s`` for connecting and for each wait for bytes,
+64 KiB of a response read (1 KiB of an error kept).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from http.client import HTTPException
+from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError, TimeoutError as Urllib3TimeoutError
+
+from consumer.clock import Clock
+from consumer.remote_write.encode import EncodedRequest
+from consumer.remote_write.endpoint import Endpoint
+
+ORG_ID_HEADER = "X-Scope-OrgID"
+SINGLE_TENANT = "single-tenant"
+
+_MAX_ERROR_BYTES = 1024
+_MAX_BODY_BYTES = 64 * 1024
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+try:
+    _VERSION = version("spanmill")
+except PackageNotFoundError:
+    _VERSION = "unknown"
+
+_PROTOCOL_HEADERS = {
+    "Content-Encoding": "snappy",
+    "Content-Type": "application/x-protobuf",
+    "User-Agent": f"spanmill/{_VERSION}",
+    "X-Prometheus-Remote-Write-Version": "0.1.0",
+}
+_RESERVED = {name.lower() for name in _PROTOCOL_HEADERS} | {
+    "connection",
+    "content-length",
+    "retry-attempt",
+    "transfer-encoding",
+}
+
+
+class Trouble(Enum):
+    """Why a request has to be tried again."""
+
+    NETWORK = "network"
+    TIMEOUT = "timeout"
+    SERVER = "server"
+    THROTTLED = "throttled"
+
+    @property
+    def is_the_tenants(self) -> bool:
+        """Whether the endpoint works and merely refuses this tenant for now."""
+        return self is Trouble.THROTTLED
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The endpoint has the request."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The request may be taken later; not before ``retry_after_s``, if the endpoint said so."""
+
+    trouble: Trouble
+    text: str
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The request will never be taken. ``reason`` is bounded (``http_400``), ``text`` is not."""
+
+    reason: str
+    text: str
+
+
+Outcome = Delivered | Retry | Rejected
+
+
+class Client:
+    """The connections to one endpoint. May be used from any thread."""
+
+    def __init__(self, endpoint: Endpoint, clock: Clock) -> None:
+        self._endpoint = endpoint
+        self._clock = clock
+        self._url = _without_credentials(endpoint.url)
+        self._headers = _endpoint_headers(endpoint)
+        self._org_id_is_set = any(
+            name.strip().lower() == ORG_ID_HEADER.lower() and value.strip()
+            for name, value in endpoint.headers.items()
+        )
+        self._timeout = urllib3.Timeout(connect=endpoint.timeout_s, read=endpoint.timeout_s)
+        self._pool = urllib3.PoolManager(num_pools=1, maxsize=endpoint.connections)
+
+    def send(self, tenant: str, request: EncodedRequest, attempt: int = 0) -> Outcome:
+        """Post ``request``; ``attempt`` counts from 0. Blocks; raises nothing of the network."""
+        try:
+            headers = self._request_headers(tenant, attempt)
+        except ValueError as error:
+            return Rejected("invalid_tenant", str(error))
+        try:
+            response = self._pool.request(
+                "POST",
+                self._url,
+                body=request.body,
+                headers=headers,
+                timeout=self._timeout,
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+            )
+        except Urllib3TimeoutError as error:
+            return Retry(Trouble.TIMEOUT, self._text(error))
+        except (HTTPError, HTTPException, OSError) as error:
+            return Retry(Trouble.NETWORK, self._text(error))
+        return self._outcome(response)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._pool.clear()
+
+    def _request_headers(self, tenant: str, attempt: int) -> dict[str, str]:
+        headers = dict(self._headers)
+        if self._sends_org_id(tenant):
+            if _CONTROL.search(tenant):
+                raise ValueError("the tenant's name holds control characters")
+            # http.client writes Latin-1: this way the bytes on the wire are UTF-8.
+            headers[ORG_ID_HEADER] = tenant.encode().decode("latin-1")
+        if attempt:
+            headers["Retry-Attempt"] = str(attempt)
+        return headers
+
+    def _sends_org_id(self, tenant: str) -> bool:
+        wanted = self._endpoint.add_org_id_header and not self._org_id_is_set
+        return wanted and tenant != SINGLE_TENANT
+
+    def _outcome(self, response: urllib3.BaseHTTPResponse) -> Outcome:
+        status = response.status
+        body = self._read(response)
+        if 200 <= status < 300:
+            return Delivered(status)
+        text = f"HTTP {status}"
+        if 300 <= status < 400:
+            location = response.headers.get("Location", "nowhere")
+            text += f": redirects to {location!r:.200} are not followed"
+        if body:
+            text += f": {body}"
+        text = self._endpoint.redact(text)
+        if status == 429 and self._endpoint.retry_on_429:
+            return Retry(Trouble.THROTTLED, text, self._retry_after_s(response))
+        if 500 <= status < 600:
+            return Retry(Trouble.SERVER, text, self._retry_after_s(response))
+        return Rejected(f"http_{status}", text)
+
+    def _read(self, response: urllib3.BaseHTTPResponse) -> str:
+        """The first KiB of the body. Drains a short body so that its connection is kept."""
+        deadline_s = self._clock.monotonic_s() + self._endpoint.timeout_s
+        body = bytearray()
+        try:
+            while chunk := response.read1(4096):
+                body += chunk
+                if len(body) > _MAX_BODY_BYTES or self._clock.monotonic_s() > deadline_s:
+                    response.close()
+                    break
+        except (HTTPError, HTTPException, OSError):
+            response.close()
+        finally:
+            response.release_conn()
+        return body[:_MAX_ERROR_BYTES].decode(errors="replace").strip()
+
+    def _retry_after_s(self, response: urllib3.BaseHTTPResponse) -> float | None:
+        found = response.headers.get("Retry-After")
+        if found is None:
+            return None
+        wait_s = parse_retry_after(found, self._clock.now_ms())
+        return None if wait_s is None else min(wait_s, self._endpoint.max_retry_after_s)
+
+    def _text(self, error: Exception) -> str:
+        return self._endpoint.redact(f"{type(error).__name__}: {error!s:.1024}")
+
+
+def parse_retry_after(text: str, now_ms: int) -> float | None:
+    """Seconds to wait for a Retry-After of seconds or a date (RFC 9110, 10.2.3).
+
+    None for what is neither, negative or past.
+    """
+    try:
+        wait_s = float(text)
+    except ValueError:
+        try:
+            wait_s = parsedate_to_datetime(text).timestamp() - now_ms / 1000
+        except (ValueError, OverflowError):
+            return None
+    return wait_s if isfinite(wait_s) and wait_s >= 0 else None
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _endpoint_headers(endpoint: Endpoint) -> dict[str, str]:
+    """What every request to the endpoint carries; users' headers yield to the protocol's."""
+    credentials = _authorization(endpoint)
+    reserved = _RESERVED | set(credentials)
+    headers = {
+        name: value
+        for name, value in endpoint.headers.items()
+        if name.strip().lower() not in reserved
+    }
+    return {**headers, **credentials, **_PROTOCOL_HEADERS}
+
+
+def _authorization(endpoint: Endpoint) -> dict[str, str]:
+    if endpoint.bearer_token is not None:
+        return {"authorization": f"Bearer {endpoint.bearer_token}"}
+    parts = urlsplit(endpoint.url)
+    user, password = endpoint.user, endpoint.password
+    if user is None and parts.username is not None:
+        user, password = unquote(parts.username), unquote(parts.password or "")
+    if user is None:
+        return {}
+    return dict(urllib3.make_headers(basic_auth=f"{user}:{password or ''}"))

@@ -1,0 +1,77 @@
+"""Where samples go: one endpoint, its limits and its credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit, urlunsplit
+
+MASK = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One remote-write endpoint. Defaults are Prometheus' where it has the setting.
+
+    ``max_bytes_per_send`` limits a request before compression: 2000 samples of some
+    250 bytes (name and six labels) are 0.5 MB, so 1 MiB leaves twice that for long
+    labels and stays far below what receivers refuse. A single series that is larger
+    goes out alone.
+
+    ``max_pending_ticks`` is how many ticks a tenant may be behind: four are a minute at
+    the default interval. ``connections`` is the number of sending threads, and of
+    requests in flight. ``max_kept_samples`` bounds what is saved of collapsed ticks per
+    tenant (see ``collapse``): at some 50 bytes each, 5 MB. ``max_retry_after_s`` bounds
+    what the endpoint can ask for with Retry-After.
+
+    Whoever builds this has checked it; ``headers`` may hold secrets, so nothing but
+    ``name`` and ``shown_url`` may be logged.
+    """
+
+    url: str = field(repr=False)
+    name: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout_s: float = 30.0
+    max_samples_per_send: int = 2000
+    max_bytes_per_send: int = 1 << 20
+    min_backoff_s: float = 0.03
+    max_backoff_s: float = 5.0
+    max_retry_after_s: float = 600.0
+    retry_on_429: bool = True
+    connections: int = 4
+    max_pending_ticks: int = 4
+    max_kept_samples: int = 100_000
+    add_org_id_header: bool = True
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    bearer_token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        assert 0 < self.min_backoff_s <= self.max_backoff_s  # noqa: S101 - a programmer's error
+        assert self.timeout_s > 0  # noqa: S101
+        assert min(self.max_samples_per_send, self.max_bytes_per_send) > 0  # noqa: S101
+        assert min(self.connections, self.max_pending_ticks) > 0  # noqa: S101
+        assert self.user is None or self.bearer_token is None  # noqa: S101
+
+    @property
+    def shown_url(self) -> str:
+        """The URL without user, password and query."""
+        parts = urlsplit(self.url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+    def redact(self, text: str) -> str:
+        """``text`` without this endpoint's secrets, should a foreign text repeat them."""
+        for secret in sorted(self._secrets(), key=len, reverse=True):
+            text = text.replace(secret, MASK)
+        return text
+
+    def _secrets(self) -> set[str]:
+        parts = urlsplit(self.url)
+        secrets = {self.password, self.bearer_token, parts.password, parts.query}
+        # A short header value is rather "true" than a secret, and "1" is in every text.
+        secrets |= {value.strip() for value in self.headers.values() if len(value.strip()) >= 4}
+        for value in self.headers.values():
+            scheme, _, credentials = value.partition(" ")
+            if scheme.lower() in {"basic", "bearer"}:
+                secrets.add(credentials.strip())
+        return {secret for secret in secrets if secret}

@@ -1,0 +1,76 @@
+"""What the sender tells about itself; metrics are made of it elsewhere."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Observer(Protocol):
+    """Called from sending threads and from ``submit``, some calls with a lock held.
+
+    An observer must be quick, safe to call from any thread, and must not call the sender.
+    """
+
+    def samples_sent(self, endpoint: str, tenant: str, samples: int) -> None:
+        """The endpoint has taken ``samples``."""
+        ...
+
+    def samples_retried(self, endpoint: str, tenant: str, samples: int) -> None:
+        """``samples`` will be sent again after a failure that may pass."""
+        ...
+
+    def samples_failed(self, endpoint: str, tenant: str, reason: str, samples: int) -> None:
+        """The endpoint rejected ``samples`` for good; ``reason`` is such as ``http_400``."""
+        ...
+
+    def samples_dropped(self, endpoint: str, tenant: str, reason: str, samples: int) -> None:
+        """``samples`` were not sent at all.
+
+        Reasons: ``collapsed`` (a later tick carries what they count), ``backlog_full``,
+        ``shutdown``, ``internal_error``, and those of ``labels``.
+        """
+        ...
+
+    def bytes_sent(self, endpoint: str, tenant: str, size_bytes: int) -> None:
+        """A request of ``size_bytes`` (compressed) was delivered."""
+        ...
+
+    def request_finished(self, endpoint: str, tenant: str, seconds: float) -> None:
+        """A request came to an outcome, whichever, in ``seconds``."""
+        ...
+
+    def pending_changed(self, endpoint: str, tenant: str, samples: int, ticks: int) -> None:
+        """So much waits now, the request in flight included (zero samples are not)."""
+        ...
+
+    def internal_error(self, endpoint: str, tenant: str) -> None:
+        """A sending thread met an error that it should not have; it goes on."""
+        ...
+
+
+class NullObserver:
+    """Does not listen."""
+
+    def samples_sent(self, endpoint: str, tenant: str, samples: int) -> None:
+        """Ignore it."""
+
+    def samples_retried(self, endpoint: str, tenant: str, samples: int) -> None:
+        """Ignore it."""
+
+    def samples_failed(self, endpoint: str, tenant: str, reason: str, samples: int) -> None:
+        """Ignore it."""
+
+    def samples_dropped(self, endpoint: str, tenant: str, reason: str, samples: int) -> None:
+        """Ignore it."""
+
+    def bytes_sent(self, endpoint: str, tenant: str, size_bytes: int) -> None:
+        """Ignore it."""
+
+    def request_finished(self, endpoint: str, tenant: str, seconds: float) -> None:
+        """Ignore it."""
+
+    def pending_changed(self, endpoint: str, tenant: str, samples: int, ticks: int) -> None:
+        """Ignore it."""
+
+    def internal_error(self, endpoint: str, tenant: str) -> None:
+        """Ignore it."""
