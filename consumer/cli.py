@@ -1,0 +1,150 @@
+"""The command line: what is asked for, and how mistakes are told.
+
+Exit codes: 0 done; 2 the user has something to mend; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from consumer.errors import ConfigError, SpanmillError
+
+if TYPE_CHECKING:
+    from consumer.config import Config
+
+EXIT_USER = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="spanmill",
+    help="Prometheus metrics out of the spans in Kafka.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", "-c", help="The configuration, a YAML file.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set one key: kafka.topic=spans. Repeatable."),
+]
+
+
+@app.command()
+def worker(config: ConfigFile = None, settings: Settings = None) -> None:
+    """Read spans from Kafka and write their metrics until told to stop."""
+    from consumer.config import require_remote_write
+    from consumer.worker import run_worker
+
+    loaded = _load(config, settings)
+    require_remote_write(loaded)
+    raise typer.Exit(run_worker(loaded))
+
+
+@app.command()
+def distributor(config: ConfigFile = None, settings: Settings = None) -> None:
+    """Take spans by OTLP/HTTP and write them to Kafka, to try things out."""
+    from consumer.distributor import run_distributor
+
+    raise typer.Exit(run_distributor(_load(config, settings)))
+
+
+@app.command()
+def demo(
+    duration: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Stop after this long.", min=0)
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(metavar="SPANS_PER_S", help="Spans to make.", min=0)
+    ] = None,
+    otlp_port: Annotated[
+        int, typer.Option(metavar="PORT", help="Where OTLP/HTTP is taken; 0: a free port.")
+    ] = 4318,
+    plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a live view.")] = False,
+) -> None:
+    """Show the whole chain at work, with nothing installed."""
+    from consumer.demo import DemoOptions, run_demo
+
+    raise typer.Exit(run_demo(DemoOptions()))
+
+
+@app.command()
+def preview(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="OTLP files.")],
+    config: ConfigFile = None,
+    settings: Settings = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="otlp_proto, otlp_json or tempo; else as configured.")
+    ] = None,
+    keep_pending: Annotated[
+        bool, typer.Option("--keep-pending", help="Leave half edges instead of expiring them.")
+    ] = False,
+) -> None:
+    """Print the final series that OTLP files would produce, without Kafka."""
+    from consumer.preview import run_preview
+
+    run_preview(
+        _load(config, settings),
+        inputs,
+        encoding=encoding,
+        keep_pending=keep_pending,
+        output=sys.stdout,
+    )
+
+
+@app.command("check-config")
+def check_config(
+    config: ConfigFile = None,
+    settings: Settings = None,
+    show: Annotated[
+        bool, typer.Option("--print", help="Print the configuration in force, without secrets.")
+    ] = False,
+) -> None:
+    """Tell every problem of a configuration, and what has no effect."""
+    loaded = _load(config, settings)
+    for notice in loaded.notices:
+        typer.echo(str(notice), err=True)
+    if show:
+        from consumer.config.shown import as_yaml
+
+        typer.echo(as_yaml(loaded), nl=False)
+    else:
+        typer.echo("the configuration is good")
+
+
+@app.command()
+def version() -> None:
+    """Print the version of spanmill and of Python."""
+    typer.echo(f"spanmill {version_of('spanmill')} (Python {platform.python_version()})")
+
+
+def main() -> None:
+    """Run the command line; the entry point of the package."""
+    try:
+        app(standalone_mode=False)
+    except ConfigError as error:
+        _fail([str(problem) for problem in error.problems])
+    except SpanmillError as error:
+        _fail([str(error)])
+
+
+def _load(path: Path | None, settings: list[str] | None) -> Config:
+    from consumer.config import load_config
+    from consumer.config.environment import environment
+
+    return load_config(path, overrides=settings or (), environ=environment())
+
+
+def _fail(lines: list[str]) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)
+    sys.exit(EXIT_USER)

@@ -1,0 +1,175 @@
+"""Keys of Tempo and Prometheus that do nothing here, or do not yet.
+
+Paths are patterns: ``[]`` stands for any index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from consumer.config.model import Notice
+from consumer.errors import Problem
+
+_GENERATOR = "metrics_generator"
+_SERVICE_GRAPHS = f"{_GENERATOR}.processor.service_graphs"
+_SPAN_METRICS = f"{_GENERATOR}.processor.span_metrics"
+_REMOTE_WRITE = f"{_GENERATOR}.storage.remote_write[]"
+_LIMITS = "overrides.defaults.metrics_generator"
+
+NOT_YET: Mapping[str, object] = {
+    f"{_SERVICE_GRAPHS}.span_multiplier_key": "",
+    f"{_SERVICE_GRAPHS}.enable_tracestate_span_multiplier": False,
+    f"{_SERVICE_GRAPHS}.filter_policies": [],
+    f"{_SPAN_METRICS}.span_multiplier_key": "",
+    f"{_SPAN_METRICS}.enable_tracestate_span_multiplier": False,
+    f"{_SPAN_METRICS}.filter_policies": [],
+    f"{_GENERATOR}.processor.host_info": {
+        "host_identifiers": ["k8s.node.name", "host.id"],
+        "metric_name": "traces_host_info",
+    },
+    f"{_GENERATOR}.limiter_type": "series",
+    f"{_GENERATOR}.leave_consumer_group_on_shutdown": False,
+    f"{_REMOTE_WRITE}.write_relabel_configs": [],
+    f"{_REMOTE_WRITE}.tls_config": {},
+    f"{_REMOTE_WRITE}.proxy_url": "",
+    f"{_REMOTE_WRITE}.no_proxy": "",
+    f"{_REMOTE_WRITE}.proxy_from_environment": False,
+    f"{_REMOTE_WRITE}.proxy_connect_header": {},
+    f"{_REMOTE_WRITE}.http_headers": {},
+    f"{_REMOTE_WRITE}.follow_redirects": True,
+    f"{_REMOTE_WRITE}.enable_http2": False,
+    f"{_REMOTE_WRITE}.round_robin_dns": False,
+    f"{_REMOTE_WRITE}.protobuf_message": "prometheus.WriteRequest",
+    f"{_REMOTE_WRITE}.oauth2": {},
+    f"{_REMOTE_WRITE}.sigv4": {},
+    f"{_REMOTE_WRITE}.azuread": {},
+    f"{_REMOTE_WRITE}.google_iam": {},
+    f"{_REMOTE_WRITE}.metadata_config": {},
+    f"{_REMOTE_WRITE}.queue_config.sample_age_limit": "0s",
+    f"{_LIMITS}.max_active_series": 0,
+    f"{_LIMITS}.max_active_entities": 0,
+    f"{_LIMITS}.max_cardinality_per_label": 0,
+    f"{_LIMITS}.disable_collection": False,
+    f"{_LIMITS}.generate_native_histograms": "classic",
+    f"{_LIMITS}.native_histogram_bucket_factor": 1.1,
+    f"{_LIMITS}.native_histogram_max_bucket_number": 100,
+    f"{_LIMITS}.native_histogram_min_reset_duration": "15m",
+    f"{_LIMITS}.trace_id_label_name": "traceID",
+    f"{_LIMITS}.remote_write_headers": {},
+    f"{_LIMITS}.span_name_sanitization": "",
+    f"{_LIMITS}.processor": {"service_graphs": {}, "span_metrics": {}, "host_info": {}},
+    "overrides.per_tenant_override_config": "",
+    "overrides.per_tenant_override_period": "10s",
+}
+"""Keys without an implementation, each with its default, the one value that is taken."""
+
+VALUES_NOT_YET: Mapping[str, frozenset[str]] = {
+    "processing_guarantee": frozenset({"exactly_once"}),
+    f"{_LIMITS}.processors": frozenset(
+        {
+            "service-graphs-request",
+            "service-graphs-latency",
+            "service-graphs-connection-info",
+            "span-metrics-count",
+            "span-metrics-latency",
+            "span-metrics-size",
+            "host-info",
+        }
+    ),
+}
+"""Keys that work, with those of their values that have no implementation."""
+
+_RING = "Kafka's consumer group shares out the partitions; there is no ring"
+_NO_WAL = "spanmill keeps no write-ahead log; Kafka holds what is not delivered yet"
+_OTHER_PART = "this belongs to another part of Tempo"
+
+NO_EFFECT: Mapping[str, str] = {
+    f"{_SERVICE_GRAPHS}.workers": "half edges expire within the batch; there are no workers",
+    f"{_GENERATOR}.ring": _RING,
+    f"{_GENERATOR}.ring_mode": _RING,
+    f"{_GENERATOR}.override_ring_key": _RING,
+    f"{_GENERATOR}.ingest_concurrency": "a worker is one loop; run more workers instead",
+    f"{_GENERATOR}.skip_stale_backlog_on_startup": (
+        "the slack is measured against the record's timestamp, so a backlog is not stale"
+    ),
+    f"{_GENERATOR}.storage.path": _NO_WAL,
+    f"{_GENERATOR}.storage.wal": _NO_WAL,
+    f"{_REMOTE_WRITE}.send_exemplars": "exemplars are not supported yet",
+    f"{_REMOTE_WRITE}.send_native_histograms": (
+        "overrides decide about native histograms (generate_native_histograms)"
+    ),
+    f"{_REMOTE_WRITE}.queue_config.min_shards": "there are as many requests as a tick needs",
+    f"{_REMOTE_WRITE}.queue_config.batch_send_deadline": "a tick is sent at once",
+    f"{_LIMITS}.ring_size": _RING,
+    f"{_LIMITS}.forwarder": _OTHER_PART,
+    "overrides.defaults.ingestion": _OTHER_PART,
+    "overrides.defaults.read": _OTHER_PART,
+    "overrides.defaults.compaction": _OTHER_PART,
+    "overrides.defaults.global": _OTHER_PART,
+    "overrides.defaults.storage": _OTHER_PART,
+    "overrides.defaults.forwarders": _OTHER_PART,
+    "overrides.defaults.cost_attribution": _OTHER_PART,
+    "overrides.user_configurable_overrides": _OTHER_PART,
+    "overrides.enable_legacy_overrides": "the older flat keys are not known here",
+}
+"""Keys that are taken, checked and without any effect, each with the reason."""
+
+
+def take_not_yet(tree: dict[str, object]) -> list[Problem]:
+    """Take the keys of :data:`NOT_YET` out of ``tree``; those with another value are problems."""
+    problems = []
+    for pattern, default in NOT_YET.items():
+        for path, block, key in find(tree, pattern):
+            if not _is_default(block.pop(key), default):
+                problems.append(Problem(path, "not supported yet"))
+    for pattern, values in VALUES_NOT_YET.items():
+        for path, block, key in find(tree, pattern):
+            given = block[key] if isinstance(block[key], list | dict) else [block[key]]
+            problems += [
+                Problem(path, f"{value} is not supported yet")
+                for value in _texts(given)
+                if value in values
+            ]
+    return problems
+
+
+def notices_of(tree: dict[str, object]) -> list[Notice]:
+    """The keys in ``tree`` that have no effect."""
+    return [
+        Notice(path, f"no effect: {reason}")
+        for pattern, reason in NO_EFFECT.items()
+        for path, _, _ in find(tree, pattern)
+    ]
+
+
+def find(tree: object, pattern: str) -> Iterator[tuple[str, dict[str, object], str]]:
+    """Each place of ``pattern`` in ``tree``: its path, the block it is in, its key there."""
+    yield from _find(tree, pattern.split("."), "")
+
+
+def _find(
+    tree: object, parts: list[str], prefix: str
+) -> Iterator[tuple[str, dict[str, object], str]]:
+    key = parts[0].removesuffix("[]")
+    if not isinstance(tree, dict) or key not in tree:
+        return
+    path = f"{prefix}.{key}" if prefix else key
+    if len(parts) == 1:
+        yield path, tree, key
+    elif not parts[0].endswith("[]"):
+        yield from _find(tree[key], parts[1:], path)
+    elif isinstance(tree[key], list):
+        for index, member in enumerate(tree[key]):
+            yield from _find(member, parts[1:], f"{path}[{index}]")
+
+
+def _is_default(value: object, default: object) -> bool:
+    if value is None:
+        return True
+    if isinstance(value, dict) and isinstance(default, dict):
+        return all(key in default and _is_default(value[key], default[key]) for key in value)
+    return value == default and isinstance(value, bool) == isinstance(default, bool)
+
+
+def _texts(values: object) -> list[str]:
+    return [value for value in values if isinstance(value, str)] if values else []  # type: ignore[attr-defined]
