@@ -63,9 +63,13 @@ class Dictionary:
         """All strings by code."""
         return [*self._strings.text, *self._added] if self._added else self._strings.text
 
+    def validity(self) -> Mask:
+        """Whether each string is UTF-8, by code."""
+        return np.concatenate([self._strings.valid, np.array(self._added_valid, dtype=np.bool_)])
+
     def valid(self, columns: Sequence[Codes]) -> Mask:
         """Rows whose strings are all UTF-8 (bool[n])."""
-        valid = np.concatenate([self._strings.valid, np.array(self._added_valid, dtype=np.bool_)])
+        valid = self.validity()
         if valid.all():
             return np.ones(len(columns[0]), dtype=np.bool_)
         rows: Mask = np.logical_and.reduce([valid[column] for column in columns])

@@ -1,11 +1,45 @@
-"""Service graphs: who calls whom, out of client and server halves of one edge."""
+"""Service graphs: who calls whom, out of the client and server halves of edges.
+
+Halves wait in record time for their counterpart (``processors/pairing.py``). Rules:
+tempo-behaviour.md 1.4 and 2.2, except the differences D1 to D6 of the design.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processors.batch import ABSENT, EMPTY, STATUS_ERROR, Codes, Kind, Mask, Projection, SpanBatch
+from processors.delta import DeltaFrame, Family, Instrument, Output, Schema, count_discarded
+from processors.grouping import Groups, group
+from processors.halves import HalfStore, KeptStrings
+from processors.histograms import observe
+from processors.keys import pair_keys
+from processors.labels import Dictionary, label_name, prefer, without_empty
+from processors.pairing import Halves, Pairing, Pairs, Side
 from processors.settings import DurationMs, Settings
 
 DEFAULT_BUCKETS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)
 """Seconds (tempo-behaviour.md 1.6)."""
+
+DATABASE_ADDRESS = ("peer.service", "server.address", "network.peer.address", "network.peer.port")
+"""What names a database node before its own name does (tempo-behaviour.md 2.2.7)."""
+
+DATABASE, MESSAGING, VIRTUAL = "database", "messaging_system", "virtual_node"
+"""Values of the label ``connection_type``; a plain request has none."""
+
+UNKNOWN_CLIENT = "user"
+RESERVED_LABELS = ("client", "server", "connection_type")
+NOBODY = -1
+"""In place of a half's number: this side of the edge was never seen."""
+
+_CLIENT_KINDS = (Kind.CLIENT, Kind.PRODUCER)
+_SERVER_KINDS = (Kind.SERVER, Kind.CONSUMER)
 
 
 class ServiceGraphsConfig(Settings):
@@ -23,3 +57,366 @@ class ServiceGraphsConfig(Settings):
     )  # fmt: skip
     enable_messaging_system_latency_histogram: bool = False
     enable_virtual_node_label: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """``e`` edges: the numbers of their halves (:data:`NOBODY` for a side never seen).
+
+    ``client``, ``server`` and ``connection_type`` are label values, as kept strings. The
+    seconds are NaN where a side was not measured (D1).
+    """
+
+    client_half: NDArray[np.int64]
+    server_half: NDArray[np.int64]
+    client: Codes
+    server: Codes
+    connection_type: Codes
+    client_seconds: NDArray[np.float64]
+    server_seconds: NDArray[np.float64]
+
+    def where(self, mask: Mask) -> Edges:
+        """The edges where ``mask`` (bool[e]) is true."""
+        return Edges(*(getattr(self, field.name)[mask] for field in fields(self)))
+
+
+class ServiceGraphs:
+    """Emits ``traces_service_graph_request_*``."""
+
+    name = "service-graphs"
+
+    def __init__(self, config: ServiceGraphsConfig) -> None:
+        self._config = config
+        self._families = _families(config)
+        found = (*DATABASE_ADDRESS, *config.database_name_attributes, *config.dimensions)
+        self.projection = Projection(
+            resource_keys=tuple(dict.fromkeys(found)),
+            span_keys=tuple(dict.fromkeys((*found, *config.peer_attributes))),
+        )
+        self._pairing = Pairing(config.wait, config.max_items)
+        self._store = HalfStore()
+        self._kept = KeptStrings()
+        self._tenants = KeptStrings()
+
+    def push(self, batch: SpanBatch) -> Output:
+        """Take the halves of ``batch``; emit the edges that are whole or given up."""
+        discarded: Counter[tuple[str, str]] = Counter()
+        is_edge_kind = np.isin(batch.kind, (*_CLIENT_KINDS, *_SERVER_KINDS))
+        discarded += count_discarded(batch, ~is_edge_kind, "span_kind")
+        service = batch.service()
+        is_root_server = np.isin(batch.kind, _SERVER_KINDS) & batch.is_root
+        named = (service > EMPTY) | ((service == EMPTY) & is_root_server)
+        discarded += count_discarded(batch, is_edge_kind & ~named, "no_service_name")
+        halves = batch.filter(is_edge_kind & named)
+        pairs = Pairs()
+        if len(halves):
+            self._take(halves, pairs)
+        return self._emit(pairs, discarded)
+
+    def advance(self, lane: int, time_ms: int) -> Output:
+        """Give up the halves of ``lane`` that waited long enough at ``time_ms``."""
+        pairs = Pairs()
+        self._pairing.advance(lane, time_ms, pairs)
+        return self._emit(pairs, Counter())
+
+    def close(self, lane: int) -> Output:
+        """Give up all halves of ``lane``."""
+        pairs = Pairs()
+        self._pairing.close(lane, pairs)
+        return self._emit(pairs, Counter())
+
+    def pending(self) -> int:
+        """Halves without a counterpart."""
+        return len(self._pairing)
+
+    def _take(self, batch: SpanBatch, pairs: Pairs) -> None:
+        """Store the columns of new halves and let them pair, record by record."""
+        columns = self._columns(batch)
+        first = self._store.next_number
+        self._store.append(columns)
+        tenant = columns["tenant"].astype(np.uint64)
+        own = pair_keys(tenant, batch.trace_id, batch.span_id).tolist()
+        parent = pair_keys(tenant, batch.trace_id, batch.parent_id).tolist()
+        side, tenants = columns["side"].tolist(), columns["tenant"].tolist()
+        starts = np.flatnonzero(np.diff(batch.record, prepend=batch.record[0] + 1)).tolist()
+        records = batch.records
+        for start, end in zip(starts, [*starts[1:], len(batch)], strict=True):
+            record, rows = batch.record[start], slice(start, end)
+            self._pairing.push(
+                Halves(
+                    first=first + start,
+                    lane=int(records.lane[record]),
+                    time_ms=int(records.time_ms[record]),
+                    own=own[rows],
+                    parent=parent[rows],
+                    side=side[rows],
+                    tenant=tenants[rows],
+                ),
+                pairs,
+            )
+
+    def _columns(self, batch: SpanBatch) -> dict[str, NDArray[Any]]:
+        """What is kept of a half; strings become kept strings."""
+        dictionary = Dictionary(batch.strings)
+        database = self._database_node(batch, dictionary)
+        is_client = np.isin(batch.kind, _CLIENT_KINDS)
+        service = batch.service()
+        side = np.where(is_client, Side.CLIENT, np.where(service > EMPTY, Side.SERVER, Side.ALONE))
+        side[is_client & (database > EMPTY)] = Side.CLOSED
+        codes = {
+            "service": service,
+            "peer": self._peer(batch),
+            "database": np.where(is_client, database, np.uint32(ABSENT)),
+            **{_dimension(key): batch.find(key) for key in self._config.dimensions},
+        }
+        text, valid = dictionary.text(), dictionary.validity()
+        tenants = np.array([self._tenants.code(name) for name in batch.records.tenants], np.uint32)
+        return {
+            "side": side.astype(np.int8),
+            "tenant": tenants[batch.tenant()],
+            "is_root": batch.is_root,
+            "kind": batch.kind.astype(np.int8),
+            "failed": batch.status == STATUS_ERROR,
+            "seconds": batch.duration_s(),
+            "start_ns": batch.start_ns,
+            "end_ns": batch.end_ns,
+            **{name: self._kept.keep(text, valid, column) for name, column in codes.items()},
+        }
+
+    def _peer(self, batch: SpanBatch) -> Codes:
+        """The first of the peer attributes that the span has, empty or not."""
+        peer = np.zeros(len(batch), np.uint32)
+        for key in self._config.peer_attributes:
+            peer = np.where(peer == ABSENT, batch.attributes[key], peer)
+        return peer
+
+    def _database_node(self, batch: SpanBatch, dictionary: Dictionary) -> Codes:
+        """The name of the database a span calls, ABSENT where it calls none.
+
+        EMPTY where the attribute that names it is empty (tempo-behaviour.md 2.2.7).
+        """
+        name = np.zeros(len(batch), np.uint32)
+        for key in self._config.database_name_attributes:
+            name = np.where(name == ABSENT, batch.find(key), name)
+        calls = np.flatnonzero(name != ABSENT)
+        if not len(calls):
+            return name
+        service, server, address, port = (batch.find(key)[calls] for key in DATABASE_ADDRESS)
+        peer = dictionary.combine([address, port], lambda a, p: f"{a}:{p}" if p else a)
+        node = np.where(address != ABSENT, peer, name[calls])
+        node = np.where(server != ABSENT, server, node)
+        name[calls] = np.where(service != ABSENT, service, node)
+        return name
+
+    def _emit(self, pairs: Pairs, discarded: Counter[tuple[str, str]]) -> Output:
+        """Make a frame of the edges in ``pairs``; count the halves that came to an end."""
+        virtual = self._virtual(np.array(pairs.expired, np.int64))
+        edges = _concatenate([self._requests(pairs), self._database_calls(pairs), virtual])
+        labels = self._labels(edges)
+        valid = Dictionary(self._kept.strings()).valid(list(labels.values()))
+        in_edge = np.concatenate([edges.client_half[valid], edges.server_half[valid]])
+        of_virtual = np.concatenate([virtual.client_half, virtual.server_half])
+        ended = np.array(pairs.settled + pairs.closed, np.int64)
+        ended = np.concatenate([ended, of_virtual[of_virtual != NOBODY]])
+        is_used = np.isin(ended, in_edge)
+        lost = np.setdiff1d(np.array(pairs.expired, np.int64), of_virtual)
+        discarded += self._count(ended[~is_used], "invalid_utf8")
+        discarded += self._count_by_kind(lost, "unpaired")
+        discarded += self._count_by_kind(np.array(pairs.evicted, np.int64), "store_full")
+        discarded += self._count(np.array(pairs.repeated, np.int64), "repeated")
+        absorbed = [server for _, server in pairs.absorbed]
+        discarded += self._count(np.array(absorbed, np.int64), "database_server")
+        used = Counter({t: n for (t, _), n in self._count(ended[is_used], "").items()})
+        frames = [self._frame(edges.where(valid), {k: v[valid] for k, v in labels.items()})]
+        self._release()
+        return Output(frames if valid.any() else (), used, discarded)
+
+    def _requests(self, pairs: Pairs) -> Edges:
+        """Edges of two halves. Either side makes it messaging (D4)."""
+        both = np.array(pairs.edges, np.int64).reshape(-1, 2)
+        client, server = both[:, 0], both[:, 1]
+        is_messaging = (self._of(client, "kind") == Kind.PRODUCER) | (
+            self._of(server, "kind") == Kind.CONSUMER
+        )
+        return Edges(
+            client_half=client,
+            server_half=server,
+            client=self._of(client, "service"),
+            server=self._of(server, "service"),
+            connection_type=np.where(is_messaging, self._kept.code(MESSAGING), np.uint32(ABSENT)),
+            client_seconds=self._of(client, "seconds"),
+            server_seconds=self._of(server, "seconds"),
+        )
+
+    def _database_calls(self, pairs: Pairs) -> Edges:
+        """Edges of a client half alone; the database is taken to need all of its time.
+
+        A server half that came before it lends its error and its dimensions.
+        """
+        earlier = {client: server for client, server in pairs.absorbed if server < client}
+        client = np.array(pairs.closed, np.int64)
+        server = [earlier.get(number, NOBODY) for number in pairs.closed]
+        seconds = self._of(client, "seconds")
+        return Edges(
+            client_half=client,
+            server_half=np.array(server, np.int64),
+            client=self._of(client, "service"),
+            server=self._of(client, "database"),
+            connection_type=np.full(len(client), self._kept.code(DATABASE), np.uint32),
+            client_seconds=seconds,
+            server_seconds=seconds,
+        )
+
+    def _virtual(self, expired: NDArray[np.int64]) -> Edges:
+        """Edges to a node that sent no span: the caller of a root, the named peer of a client."""
+        is_client = self._of(expired, "side") == Side.CLIENT
+        peer = self._of(expired, "peer")
+        is_root = self._of(expired, "is_root")
+        is_edge = np.where(is_client, peer > EMPTY, is_root)
+        half, is_client, peer = expired[is_edge], is_client[is_edge], peer[is_edge]
+        service, seconds = self._of(half, "service"), self._of(half, "seconds")
+        caller = np.where(peer > EMPTY, peer, self._kept.code(UNKNOWN_CLIENT))
+        return Edges(
+            client_half=np.where(is_client, half, NOBODY),
+            server_half=np.where(is_client, NOBODY, half),
+            client=np.where(is_client, service, caller),
+            server=np.where(is_client, peer, service),
+            connection_type=np.full(len(half), self._kept.code(VIRTUAL), np.uint32),
+            client_seconds=np.where(is_client, seconds, np.nan),
+            server_seconds=np.where(is_client, np.nan, seconds),
+        )
+
+    def _labels(self, edges: Edges) -> dict[str, Codes]:
+        """Label name -> kept string of each edge (tempo-behaviour.md 1.4)."""
+        labels = {
+            "client": edges.client,
+            "server": edges.server,
+            "connection_type": edges.connection_type,
+        }
+        for key in self._config.dimensions:
+            of_client = self._of(edges.client_half, _dimension(key))
+            of_server = self._of(edges.server_half, _dimension(key))
+            if self._config.enable_client_server_prefix:
+                added = {f"client_{key}": of_client, f"server_{key}": of_server}
+            else:
+                server_is_last = edges.server_half > edges.client_half
+                last = np.where(server_is_last, of_server, of_client)
+                first = np.where(server_is_last, of_client, of_server)
+                added = {key: np.where(last != ABSENT, last, first)}
+            for attribute, codes in added.items():
+                name = label_name(attribute, RESERVED_LABELS)
+                labels[name] = prefer(codes, labels[name]) if name in labels else codes
+        return {name: without_empty(codes) for name, codes in labels.items()}
+
+    def _frame(self, edges: Edges, labels: Mapping[str, Codes]) -> DeltaFrame:
+        half = np.maximum(edges.client_half, edges.server_half)
+        tenant = self._of(half, "tenant")
+        groups = group([tenant, *labels.values()])
+        failed = self._of(edges.client_half, "failed") | self._of(edges.server_half, "failed")
+        failures = groups.sum(failed)
+        bounds = self._families[2].bounds
+        server = _observe_measured(groups, edges.server_seconds, bounds)
+        client = _observe_measured(groups, edges.client_seconds, bounds)
+        values = [groups.count()[:, np.newaxis], failures[:, np.newaxis], server, client]
+        if self._config.enable_messaging_system_latency_histogram:
+            values.append(_observe_measured(groups, self._in_transit(edges), bounds))
+        tenants, tenant_code = np.unique(tenant[groups.first], return_inverse=True)
+        return DeltaFrame(
+            schema=Schema(label_names=tuple(labels), families=self._families),
+            tenants=tuple(self._tenants.text[code] for code in tenants.tolist()),
+            tenant=tenant_code.astype(np.uint32),
+            strings=self._kept.text,
+            labels=np.column_stack([codes[groups.first] for codes in labels.values()]),
+            values=tuple(values),
+            present=(
+                None,
+                *(
+                    value[:, :-1].any(axis=1) if value.shape[1] > 1 else value[:, 0] > 0
+                    for value in values[1:]
+                ),
+            ),
+        )
+
+    def _in_transit(self, edges: Edges) -> NDArray[np.float64]:
+        """Seconds from the end of sending to the start of receiving; NaN where not after."""
+        sent, received = (
+            self._of(edges.client_half, "end_ns"),
+            self._of(edges.server_half, "start_ns"),
+        )
+        is_pair = (edges.client_half != NOBODY) & (edges.server_half != NOBODY)
+        is_message = edges.connection_type == self._kept.code(MESSAGING)
+        nanos = np.where(received > sent, received - sent, np.uint64(0)).astype(np.float64)
+        return np.where(is_pair & is_message & (received > sent), nanos / 1e9, np.nan)
+
+    def _of(self, numbers: NDArray[np.int64], column: str) -> NDArray[Any]:
+        """A column of the halves with ``numbers``; zero for :data:`NOBODY`."""
+        values = self._store.take(column, numbers)
+        return np.where(numbers == NOBODY, values.dtype.type(0), values)
+
+    def _count(self, numbers: NDArray[np.int64], reason: str) -> Counter[tuple[str, str]]:
+        tenants, counts = np.unique(self._of(numbers, "tenant"), return_counts=True)
+        return Counter(
+            {
+                (self._tenants.text[tenant], reason): count
+                for tenant, count in zip(tenants.tolist(), counts.tolist(), strict=True)
+            }
+        )
+
+    def _count_by_kind(self, numbers: NDArray[np.int64], reason: str) -> Counter[tuple[str, str]]:
+        kinds = self._of(numbers, "kind")
+        counted: Counter[tuple[str, str]] = Counter()
+        for kind in (*_CLIENT_KINDS, *_SERVER_KINDS):
+            counted += self._count(numbers[kinds == kind], f"{reason}_{kind.name.lower()}")
+        return counted
+
+    def _release(self) -> None:
+        """Let go of halves that nothing can name any more, and of their strings."""
+        oldest = self._pairing.oldest()
+        self._store.release(self._store.next_number if oldest is None else oldest)
+        columns = ["service", "peer", "database", *map(_dimension, self._config.dimensions)]
+        renamed = self._kept.compact([self._store.all(name) for name in columns])
+        if renamed is not None:
+            for name in columns:
+                self._store.replace(name, renamed[self._store.all(name)])
+
+
+def _families(config: ServiceGraphsConfig) -> tuple[Family, ...]:
+    prefix = "traces_service_graph_request"
+    bounds = tuple(sorted(config.histogram_buckets))
+
+    def seconds(name: str, text: str) -> Family:
+        return Family(f"{prefix}_{name}_seconds", Instrument.HISTOGRAM, text, "seconds", bounds)
+
+    families = [
+        Family(f"{prefix}_total", Instrument.COUNTER, "Requests between two nodes."),
+        Family(f"{prefix}_failed_total", Instrument.COUNTER, "Requests with an error."),
+        seconds("server", "Duration of requests as the server saw it."),
+        seconds("client", "Duration of requests as the client saw it."),
+    ]
+    if config.enable_messaging_system_latency_histogram:
+        families.append(seconds("messaging_system", "From sending a message to its receipt."))
+    return tuple(families)
+
+
+def _dimension(key: str) -> str:
+    """The column of the store that keeps attribute ``key``."""
+    return f"dimension {key}"
+
+
+def _concatenate(edges: Sequence[Edges]) -> Edges:
+    return Edges(
+        **{
+            field.name: np.concatenate([getattr(part, field.name) for part in edges])
+            for field in fields(Edges)
+        }
+    )
+
+
+def _observe_measured(
+    groups: Groups, seconds: NDArray[np.float64], bounds: Sequence[float]
+) -> NDArray[np.float64]:
+    """Histogram of those ``seconds`` that are not NaN."""
+    measured = ~np.isnan(seconds)
+    return observe(
+        Groups(of_row=groups.of_row[measured], first=groups.first), seconds[measured], bounds
+    )
