@@ -85,6 +85,11 @@ class HalfStore:
         return self._end - self._base
 
     @property
+    def first_number(self) -> int:
+        """The lowest number that is held."""
+        return self._base
+
+    @property
     def next_number(self) -> int:
         """The number of the first half that :meth:`append` would take."""
         return self._end

@@ -27,3 +27,12 @@ def observe(
     histogram[:, :buckets] = counts.reshape(len(groups), buckets)
     histogram[:, buckets] = groups.sum(values)
     return histogram
+
+
+def observe_measured(
+    groups: Groups, values: NDArray[np.float64], bounds: Sequence[float]
+) -> NDArray[np.float64]:
+    """Like :func:`observe`, but rows whose value is NaN do not count."""
+    measured = ~np.isnan(values)
+    part = Groups(of_row=groups.of_row[measured], first=groups.first)
+    return observe(part, values[measured], bounds)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 
 MAX_REMEMBERED = 4_000_000
@@ -77,6 +77,10 @@ class Pairs:
     repeated: list[int] = field(default_factory=list)
     expired: list[int] = field(default_factory=list)
     evicted: list[int] = field(default_factory=list)
+
+    def is_empty(self) -> bool:
+        """Whether nothing came of anything."""
+        return not any(getattr(self, part.name) for part in fields(self))
 
 
 @dataclass(slots=True, eq=False)

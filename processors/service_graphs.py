@@ -7,8 +7,7 @@ tempo-behaviour.md 1.4 and 2.2, except the differences D1 to D6 of the design.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,10 @@ from numpy.typing import NDArray
 
 from processors.batch import ABSENT, EMPTY, STATUS_ERROR, Codes, Kind, Mask, Projection, SpanBatch
 from processors.delta import DeltaFrame, Family, Instrument, Output, Schema, count_discarded
-from processors.grouping import Groups, group
+from processors.edges import NOBODY, Edges, concatenate
+from processors.grouping import group
 from processors.halves import HalfStore, KeptStrings
-from processors.histograms import observe
+from processors.histograms import observe_measured
 from processors.keys import pair_keys
 from processors.labels import Dictionary, label_name, prefer, without_empty
 from processors.pairing import Halves, Pairing, Pairs, Side
@@ -35,8 +35,6 @@ DATABASE, MESSAGING, VIRTUAL = "database", "messaging_system", "virtual_node"
 
 UNKNOWN_CLIENT = "user"
 RESERVED_LABELS = ("client", "server", "connection_type")
-NOBODY = -1
-"""In place of a half's number: this side of the edge was never seen."""
 
 _CLIENT_KINDS = (Kind.CLIENT, Kind.PRODUCER)
 _SERVER_KINDS = (Kind.SERVER, Kind.CONSUMER)
@@ -57,27 +55,6 @@ class ServiceGraphsConfig(Settings):
     )  # fmt: skip
     enable_messaging_system_latency_histogram: bool = False
     enable_virtual_node_label: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Edges:
-    """``e`` edges: the numbers of their halves (:data:`NOBODY` for a side never seen).
-
-    ``client``, ``server`` and ``connection_type`` are label values, as kept strings. The
-    seconds are NaN where a side was not measured (D1).
-    """
-
-    client_half: NDArray[np.int64]
-    server_half: NDArray[np.int64]
-    client: Codes
-    server: Codes
-    connection_type: Codes
-    client_seconds: NDArray[np.float64]
-    server_seconds: NDArray[np.float64]
-
-    def where(self, mask: Mask) -> Edges:
-        """The edges where ``mask`` (bool[e]) is true."""
-        return Edges(*(getattr(self, field.name)[mask] for field in fields(self)))
 
 
 class ServiceGraphs:
@@ -210,8 +187,10 @@ class ServiceGraphs:
 
     def _emit(self, pairs: Pairs, discarded: Counter[tuple[str, str]]) -> Output:
         """Make a frame of the edges in ``pairs``; count the halves that came to an end."""
+        if pairs.is_empty():
+            return Output(discarded=discarded)
         virtual = self._virtual(np.array(pairs.expired, np.int64))
-        edges = _concatenate([self._requests(pairs), self._database_calls(pairs), virtual])
+        edges = concatenate([self._requests(pairs), self._database_calls(pairs), virtual])
         labels = self._labels(edges)
         valid = Dictionary(self._kept.strings()).valid(list(labels.values()))
         in_edge = np.concatenate([edges.client_half[valid], edges.server_half[valid]])
@@ -315,11 +294,11 @@ class ServiceGraphs:
         failed = self._of(edges.client_half, "failed") | self._of(edges.server_half, "failed")
         failures = groups.sum(failed)
         bounds = self._families[2].bounds
-        server = _observe_measured(groups, edges.server_seconds, bounds)
-        client = _observe_measured(groups, edges.client_seconds, bounds)
+        server = observe_measured(groups, edges.server_seconds, bounds)
+        client = observe_measured(groups, edges.client_seconds, bounds)
         values = [groups.count()[:, np.newaxis], failures[:, np.newaxis], server, client]
         if self._config.enable_messaging_system_latency_histogram:
-            values.append(_observe_measured(groups, self._in_transit(edges), bounds))
+            values.append(observe_measured(groups, self._in_transit(edges), bounds))
         tenants, tenant_code = np.unique(tenant[groups.first], return_inverse=True)
         return DeltaFrame(
             schema=Schema(label_names=tuple(labels), families=self._families),
@@ -328,13 +307,7 @@ class ServiceGraphs:
             strings=self._kept.text,
             labels=np.column_stack([codes[groups.first] for codes in labels.values()]),
             values=tuple(values),
-            present=(
-                None,
-                *(
-                    value[:, :-1].any(axis=1) if value.shape[1] > 1 else value[:, 0] > 0
-                    for value in values[1:]
-                ),
-            ),
+            present=(None, *map(_is_observed, values[1:])),
         )
 
     def _in_transit(self, edges: Edges) -> NDArray[np.float64]:
@@ -350,8 +323,9 @@ class ServiceGraphs:
 
     def _of(self, numbers: NDArray[np.int64], column: str) -> NDArray[Any]:
         """A column of the halves with ``numbers``; zero for :data:`NOBODY`."""
-        values = self._store.take(column, numbers)
-        return np.where(numbers == NOBODY, values.dtype.type(0), values)
+        nobody = numbers == NOBODY
+        values = self._store.take(column, np.where(nobody, self._store.first_number, numbers))
+        return np.where(nobody, values.dtype.type(0), values)
 
     def _count(self, numbers: NDArray[np.int64], reason: str) -> Counter[tuple[str, str]]:
         tenants, counts = np.unique(self._of(numbers, "tenant"), return_counts=True)
@@ -398,25 +372,12 @@ def _families(config: ServiceGraphsConfig) -> tuple[Family, ...]:
     return tuple(families)
 
 
+def _is_observed(values: NDArray[np.float64]) -> Mask:
+    """Rows of a counter or of a histogram (but for its sum) that are not all zero."""
+    observed: Mask = values[:, : max(1, values.shape[1] - 1)].any(axis=1)
+    return observed
+
+
 def _dimension(key: str) -> str:
     """The column of the store that keeps attribute ``key``."""
     return f"dimension {key}"
-
-
-def _concatenate(edges: Sequence[Edges]) -> Edges:
-    return Edges(
-        **{
-            field.name: np.concatenate([getattr(part, field.name) for part in edges])
-            for field in fields(Edges)
-        }
-    )
-
-
-def _observe_measured(
-    groups: Groups, seconds: NDArray[np.float64], bounds: Sequence[float]
-) -> NDArray[np.float64]:
-    """Histogram of those ``seconds`` that are not NaN."""
-    measured = ~np.isnan(seconds)
-    return observe(
-        Groups(of_row=groups.of_row[measured], first=groups.first), seconds[measured], bounds
-    )

@@ -1,0 +1,42 @@
+"""Edges of a service graph as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processors.batch import Codes, Mask
+
+NOBODY = -1
+"""In place of a half's number: this side of the edge was never seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """``e`` edges: the numbers of their halves (:data:`NOBODY` for a side never seen).
+
+    ``client``, ``server`` and ``connection_type`` are label values, as kept strings. The
+    seconds are NaN where a side was not measured (D1).
+    """
+
+    client_half: NDArray[np.int64]
+    server_half: NDArray[np.int64]
+    client: Codes
+    server: Codes
+    connection_type: Codes
+    client_seconds: NDArray[np.float64]
+    server_seconds: NDArray[np.float64]
+
+    def where(self, mask: Mask) -> Edges:
+        """The edges where ``mask`` (bool[e]) is true."""
+        return Edges(*(getattr(self, field.name)[mask] for field in fields(self)))
+
+
+def concatenate(parts: Sequence[Edges]) -> Edges:
+    """All edges of ``parts``, in order."""
+    return Edges(
+        *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Edges))
+    )
