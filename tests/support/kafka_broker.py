@@ -17,8 +17,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from tests.support.processes import ChildProcess, free_port, wait_until
 
@@ -32,6 +40,7 @@ CALL_TIMEOUT_S = 10.0
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
 JAVA_OPTIONS = ("-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 # One partition and one replica of each internal topic make a start take two seconds.
+# After a kill the broker is let in again only when its session has run out: 4 s.
 # Retention and the bound on future timestamps are off: tests bring times of their own.
 BROKER_PROPERTIES = {
     "process.roles": "broker,controller",
@@ -51,6 +60,8 @@ BROKER_PROPERTIES = {
     "share.coordinator.state.topic.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
+    "broker.session.timeout.ms": "4000",
+    "broker.heartbeat.interval.ms": "500",
     "log.retention.ms": "-1",
     "log.message.timestamp.after.max.ms": str(2**63 - 1),
     "log.cleaner.dedupe.buffer.size": "16777216",
@@ -184,8 +195,8 @@ class KafkaBroker(KafkaCluster):
         self._folder = folder
         self._config = folder / "server.properties"
         log4j = folder / "log4j2.properties"
-        self._java = (java, *JAVA_OPTIONS, f"-Dlog4j2.configurationFile={log4j}", "-cp")
-        self._java = (*self._java, f"{jars}/*")
+        options = (*JAVA_OPTIONS, f"-Dlog4j2.configurationFile={log4j}")
+        self._java = (java, *options, "-cp", f"{jars}/*")
         log4j.write_text(LOG4J)
         self.process = ChildProcess(
             [*self._java, "kafka.Kafka", str(self._config)], folder / "broker.log"
@@ -193,11 +204,14 @@ class KafkaBroker(KafkaCluster):
 
     def start(self) -> None:
         """Start the broker, formatting its storage the first time; wait until it serves."""
-        self._config.write_text("".join(f"{k}={v}\n" for k, v in self._properties.items()))
-        if not (self._folder / "data" / "meta.properties").exists():
+        first = not self._config.exists()
+        if first:
+            self._config.write_text("".join(f"{k}={v}\n" for k, v in self._properties.items()))
             self._format()
         self.process.start()
         self.process.wait_ready(self._serves, START_TIMEOUT_S)
+        if first:
+            self._make_internal_topics()
 
     def stop(self) -> None:
         """End the broker in good order and wait for it."""
@@ -222,6 +236,16 @@ class KafkaBroker(KafkaCluster):
             tool.start()
             if tool.wait(START_TIMEOUT_S) != 0:
                 raise KafkaUnavailableError(f"storage not formatted: {tool.describe()}")
+
+    def _make_internal_topics(self) -> None:
+        """Have the broker make them now: a first use costs seconds.
+
+        A broker that is killed in the moment it makes one may come back without it.
+        """
+        topic = self.new_topic("first-use")
+        self.committed("first-use", topic)
+        settings = {"bootstrap.servers": self.bootstrap, "transactional.id": "first-use"}
+        Producer(settings).init_transactions(START_TIMEOUT_S)
 
     def _serves(self) -> bool:
         try:
