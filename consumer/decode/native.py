@@ -1,0 +1,86 @@
+"""The native decoder behind the :class:`consumer.decode.Decoder` interface.
+
+The extension `spanmill_native` walks the wire format and knows nothing of policy; this
+module gives its columns their names. Importing it fails where the extension is not built.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import spanmill_native
+
+from consumer.decode.interface import (
+    MALFORMED_PROTOBUF,
+    Decoded,
+    Encoding,
+    Failure,
+    RawRecords,
+)
+from processors.batch import Projection, Records, Resources, SpanBatch, Strings
+
+
+class NativeDecoder:
+    """A :class:`consumer.decode.Decoder` for the protobuf encodings; its columns are read-only."""
+
+    implementation = "native"
+
+    def __init__(self, encoding: Encoding, projection: Projection) -> None:
+        self._projection = projection
+        self._resource_keys = tuple(dict.fromkeys(("service.name", *projection.resource_keys)))
+        self._span_keys = tuple(dict.fromkeys(projection.span_keys))
+        self._walker = spanmill_native.Walker(
+            span_keys=[key.encode() for key in self._span_keys],
+            resource_keys=[key.encode() for key in self._resource_keys],
+            all_resource_attributes=projection.all_resource_attributes,
+            status_message=projection.status_message,
+            push_bytes=encoding is Encoding.TEMPO,
+        )
+
+    def decode(self, records: RawRecords) -> Decoded:
+        """Decode all records (see :class:`consumer.decode.Decoder`)."""
+        columns = self._walker.walk(list(records.values))
+        skip = np.frombuffer(columns.skip, np.bool_)
+        failures = [
+            Failure(record, MALFORMED_PROTOBUF, f"byte {offset}: {what}")
+            for record, offset, what in columns.failures
+        ]
+        table = Records(records.tenants, records.tenant, records.time_ms, records.lane, skip)
+        return Decoded(
+            batch=self._batch(columns, table),
+            failures=failures,
+            spans_received=np.frombuffer(columns.spans, np.int64),
+        )
+
+    def _batch(self, columns: spanmill_native.Columns, records: Records) -> SpanBatch:
+        attributes = [np.frombuffer(codes, np.uint32) for codes in columns.attributes]
+        message = np.frombuffer(columns.status_message, np.uint32)
+        return SpanBatch(
+            strings=Strings(columns.strings, np.frombuffer(columns.valid, np.bool_)),
+            records=records,
+            resources=self._resources(columns),
+            record=np.frombuffer(columns.record, np.uint32),
+            resource=np.frombuffer(columns.resource, np.uint32),
+            name=np.frombuffer(columns.name, np.uint32),
+            kind=np.frombuffer(columns.kind, np.int32),
+            status=np.frombuffer(columns.status, np.int32),
+            start_ns=np.frombuffer(columns.start_ns, np.uint64),
+            end_ns=np.frombuffer(columns.end_ns, np.uint64),
+            size_bytes=np.frombuffer(columns.size_bytes, np.int64),
+            trace_id=np.frombuffer(columns.trace_id, np.uint64).reshape(-1, 2),
+            span_id=np.frombuffer(columns.span_id, np.uint64),
+            parent_id=np.frombuffer(columns.parent_id, np.uint64),
+            is_root=np.frombuffer(columns.is_root, np.bool_),
+            attributes=dict(zip(self._span_keys, attributes, strict=True)),
+            status_message=message if self._projection.status_message else None,
+        )
+
+    def _resources(self, columns: spanmill_native.Columns) -> Resources:
+        codes = [np.frombuffer(column, np.uint32) for column in columns.resource_attributes]
+        by_key = dict(zip(self._resource_keys, codes, strict=True))
+        return Resources(
+            service=by_key["service.name"],
+            attributes={key: by_key[key] for key in self._projection.resource_keys},
+            all_offsets=np.frombuffer(columns.all_offsets, np.int64),
+            all_keys=np.frombuffer(columns.all_keys, np.uint32),
+            all_values=np.frombuffer(columns.all_values, np.uint32),
+        )

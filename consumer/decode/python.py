@@ -1,0 +1,213 @@
+"""The Python twin of the native decoder, on `protobuf` (upb) and `opentelemetry-proto`.
+
+It is the reference for what is malformed (whatever upb refuses) and for sizes (what upb
+writes when it encodes a span again). The order in which texts get their codes is part of
+the contract: for each resource `service.name`, the wanted keys, then all attributes; for
+each span its name, the wanted keys, then the status message.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError as ProtobufError
+from numpy.typing import NDArray
+
+from consumer.decode import ids
+from consumer.decode.dictionary import Dictionary
+from consumer.decode.interface import (
+    MALFORMED_PROTOBUF,
+    Decoded,
+    Encoding,
+    Failure,
+    RawRecords,
+)
+from consumer.decode.messages import NEST, NEST_LEVELS, PUSH_BYTES, TRACES, Message, nested
+from consumer.decode.value_text import value_text
+from processors.batch import Projection, Records, Resources, SpanBatch
+
+
+class PythonDecoder:
+    """A :class:`consumer.decode.Decoder` for the two protobuf encodings."""
+
+    implementation = "python"
+
+    def __init__(self, encoding: Encoding, projection: Projection) -> None:
+        self._push_bytes = encoding is Encoding.TEMPO
+        self._projection = projection
+
+    def decode(self, records: RawRecords) -> Decoded:
+        """Decode all records (see :class:`consumer.decode.Decoder`)."""
+        failures: list[Failure] = []
+        spans_received = np.zeros(len(records), dtype=np.int64)
+        skip = np.zeros(len(records), dtype=np.bool_)
+        strings = Dictionary()
+        resources = _ResourceRows(self._projection, strings)
+        spans = _SpanRows(self._projection, strings)
+        for index, value in enumerate(records.values):
+            before = len(spans)
+            try:
+                traces, skip[index] = self._parse(value)
+            except ProtobufError as error:
+                failures.append(Failure(index, MALFORMED_PROTOBUF, str(error)))
+                continue
+            for resource_spans in (rs for trace in traces for rs in trace.resource_spans):
+                resource = resources.append(resource_spans.resource)
+                for scope_spans in resource_spans.scope_spans:
+                    spans.extend(scope_spans.spans, index, resource)
+            spans_received[index] = len(spans) - before
+        table = Records(records.tenants, records.tenant, records.time_ms, records.lane, skip)
+        batch = spans.batch(table, resources.table())
+        return Decoded(batch, failures, spans_received)
+
+    def _parse(self, value: bytes) -> tuple[list[Message], bool]:
+        if not self._push_bytes:
+            return [_parse_traces(value)], False
+        request = PUSH_BYTES.FromString(value)
+        traces = [_parse_traces(trace) for trace in request.traces]
+        return traces, request.skip_metrics_generation
+
+
+def _parse_traces(value: bytes) -> Message:
+    """`TracesData` without unknown fields. Raises protobuf's `DecodeError`."""
+    try:
+        message = NEST.FromString(nested(value))
+    except ProtobufError:
+        message = TRACES.FromString(value)
+        _discard_unknown(message)
+        return message
+    for _ in range(NEST_LEVELS - 1):
+        message = message.inner
+    message.traces.DiscardUnknownFields()
+    return message.traces
+
+
+def _discard_unknown(message: Message) -> None:
+    message.DiscardUnknownFields()
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for child in value if field.is_repeated else (value,):
+                _discard_unknown(child)
+
+
+def _wanted(attributes: Iterable[Message], slots: Mapping[bytes, int]) -> list[bytes | None]:
+    """Text of the first attribute of each wanted key, or None, by slot."""
+    row: list[bytes | None] = [None] * len(slots)
+    slot_of = slots.get
+    for attribute in attributes:
+        slot = slot_of(attribute.key)
+        if slot is not None and row[slot] is None:
+            row[slot] = value_text(attribute.value)
+    return row
+
+
+class _ResourceRows:
+    """Grows into :class:`Resources`."""
+
+    def __init__(self, projection: Projection, strings: Dictionary) -> None:
+        keys = dict.fromkeys(("service.name", *projection.resource_keys))
+        self._keys = projection.resource_keys
+        self._slots = {key.encode(): slot for slot, key in enumerate(keys)}
+        self._want_all = projection.all_resource_attributes
+        self._code = strings.__getitem__
+        self._offsets = array("q", [0])
+        self._wanted = array("I")
+        self._all = array("I")
+
+    def append(self, resource: Message) -> int:
+        """Add a row and return its index."""
+        code = self._code
+        self._wanted.extend(map(code, _wanted(resource.attributes, self._slots)))
+        if self._want_all:
+            for attribute in resource.attributes:
+                self._all.extend((code(attribute.key), code(value_text(attribute.value))))
+        self._offsets.append(len(self._all) // 2)
+        return len(self._offsets) - 2
+
+    def table(self) -> Resources:
+        """All rows as columns."""
+        columns = _columns(self._wanted, len(self._slots))
+        all_keys, all_values = _columns(self._all, 2)
+        return Resources(
+            service=columns[0],
+            attributes={key: columns[self._slots[key.encode()]] for key in self._keys},
+            all_offsets=np.array(self._offsets, dtype=np.int64),
+            all_keys=all_keys,
+            all_values=all_values,
+        )
+
+
+class _SpanRows:
+    """Grows into :class:`SpanBatch`."""
+
+    def __init__(self, projection: Projection, strings: Dictionary) -> None:
+        self._keys = tuple(dict.fromkeys(projection.span_keys))
+        self._slots = {key.encode(): slot for slot, key in enumerate(self._keys)}
+        self._code = strings.__getitem__
+        self._strings = strings
+        self._want_message = projection.status_message
+        self._sources = array("I")
+        self._names = array("I")
+        self._enums = array("i")
+        self._times = array("Q")
+        self._sizes = array("q")
+        self._trace_ids: list[bytes] = []
+        self._span_ids: list[bytes] = []
+        self._parent_ids: list[bytes] = []
+        self._attributes = array("I")
+        self._messages = array("I")
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def extend(self, spans: Iterable[Message], record: int, resource: int) -> None:
+        """Add a row for each of ``spans``."""
+        code, slots, source = self._code, self._slots, (record, resource)
+        for span in spans:
+            status = span.status
+            self._sources.extend(source)
+            self._names.append(code(span.name))
+            self._enums.extend((span.kind, status.code))
+            self._times.extend((span.start_time_unix_nano, span.end_time_unix_nano))
+            self._sizes.append(span.ByteSize())
+            self._trace_ids.append(span.trace_id)
+            self._span_ids.append(span.span_id)
+            self._parent_ids.append(span.parent_span_id)
+            self._attributes.extend(map(code, _wanted(span.attributes, slots)))
+            if self._want_message:
+                self._messages.append(code(status.message))
+
+    def batch(self, records: Records, resources: Resources) -> SpanBatch:
+        """All rows as columns, with the tables they point into."""
+        record, resource = _columns(self._sources, 2)
+        kind, status = _columns(self._enums, 2)
+        start_ns, end_ns = _columns(self._times, 2)
+        attributes = _columns(self._attributes, len(self._keys))
+        is_root = [not parent for parent in self._parent_ids]
+        return SpanBatch(
+            strings=self._strings.strings(),
+            records=records,
+            resources=resources,
+            record=record,
+            resource=resource,
+            name=np.array(self._names),
+            kind=kind,
+            status=status,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            size_bytes=np.array(self._sizes),
+            trace_id=ids.trace_ids(self._trace_ids),
+            span_id=ids.span_ids(self._span_ids),
+            parent_id=ids.span_ids(self._parent_ids),
+            is_root=np.array(is_root, dtype=np.bool_),
+            attributes=dict(zip(self._keys, attributes, strict=True)),
+            status_message=np.array(self._messages) if self._want_message else None,
+        )
+
+
+def _columns(rows: array[int], width: int) -> NDArray[Any]:
+    """Rows of ``width`` numbers, one after the other, as contiguous columns [width, n]."""
+    return np.ascontiguousarray(np.array(rows).reshape(-1 if width else 0, width).T)
