@@ -1,12 +1,17 @@
 """The command line: what is asked for, and how mistakes are told.
 
-Exit codes: 0 done; 2 the user has something to mend; 130 interrupted.
+Exit codes: 0 done; 2 the user has something to mend; 130 interrupted. A command imports
+what it needs when it runs, so that ``--help`` and ``version`` are quick.
 """
+
+# ruff: noqa: PLC0415  see above
 
 from __future__ import annotations
 
+import logging
 import platform
 import sys
+from dataclasses import replace
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +24,8 @@ if TYPE_CHECKING:
     from consumer.config import Config
 
 EXIT_USER = 2
-EXIT_INTERRUPTED = 130
+
+_log = logging.getLogger(__name__)
 
 app = typer.Typer(
     name="spanmill",
@@ -37,6 +43,9 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set one key: kafka.topic=spans. Repeatable."),
 ]
+OtlpPort = Annotated[
+    int, typer.Option(metavar="PORT", min=0, max=65535, help="For OTLP/HTTP; 0: a free one.")
+]
 
 
 @app.command()
@@ -47,15 +56,20 @@ def worker(config: ConfigFile = None, settings: Settings = None) -> None:
 
     loaded = _load(config, settings)
     require_remote_write(loaded)
+    _start_logging(loaded)
     raise typer.Exit(run_worker(loaded))
 
 
 @app.command()
-def distributor(config: ConfigFile = None, settings: Settings = None) -> None:
+def distributor(
+    config: ConfigFile = None, settings: Settings = None, port: OtlpPort = 4318
+) -> None:
     """Take spans by OTLP/HTTP and write them to Kafka, to try things out."""
     from consumer.distributor import run_distributor
 
-    raise typer.Exit(run_distributor(_load(config, settings)))
+    loaded = _load(config, settings)
+    _start_logging(loaded)
+    raise typer.Exit(run_distributor(loaded, port=port))
 
 
 @app.command()
@@ -66,15 +80,14 @@ def demo(
     rate: Annotated[
         float | None, typer.Option(metavar="SPANS_PER_S", help="Spans to make.", min=0)
     ] = None,
-    otlp_port: Annotated[
-        int, typer.Option(metavar="PORT", help="Where OTLP/HTTP is taken; 0: a free port.")
-    ] = 4318,
+    otlp_port: OtlpPort = 4318,
     plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a live view.")] = False,
 ) -> None:
     """Show the whole chain at work, with nothing installed."""
     from consumer.demo import DemoOptions, run_demo
 
-    raise typer.Exit(run_demo(DemoOptions()))
+    options = DemoOptions(duration_s=duration, otlp_port=otlp_port, plain=plain)
+    raise typer.Exit(run_demo(options if rate is None else replace(options, rate=rate)))
 
 
 @app.command()
@@ -90,8 +103,11 @@ def preview(
     ] = False,
 ) -> None:
     """Print the final series that OTLP files would produce, without Kafka."""
+    from consumer.config.blocks import ENCODINGS
     from consumer.preview import run_preview
 
+    if encoding not in (None, *ENCODINGS):
+        raise typer.BadParameter(f"expected one of {', '.join(ENCODINGS)}", param_hint="--encoding")
     run_preview(
         _load(config, settings),
         inputs,
@@ -110,9 +126,15 @@ def check_config(
     ] = False,
 ) -> None:
     """Tell every problem of a configuration, and what has no effect."""
+    from consumer.config import require_remote_write
+
     loaded = _load(config, settings)
     for notice in loaded.notices:
         typer.echo(str(notice), err=True)
+    try:
+        require_remote_write(loaded)
+    except ConfigError as error:
+        typer.echo(f"{error} (preview needs none)", err=True)
     if show:
         from consumer.config.shown import as_yaml
 
@@ -130,7 +152,7 @@ def version() -> None:
 def main() -> None:
     """Run the command line; the entry point of the package."""
     try:
-        app(standalone_mode=False)
+        app()
     except ConfigError as error:
         _fail([str(problem) for problem in error.problems])
     except SpanmillError as error:
@@ -144,7 +166,15 @@ def _load(path: Path | None, settings: list[str] | None) -> Config:
     return load_config(path, overrides=settings or (), environ=environment())
 
 
+def _start_logging(config: Config) -> None:
+    from consumer.logs import start_logging
+
+    start_logging(config.server.log_level, config.server.log_format)
+    for notice in config.notices:
+        _log.warning("%s", notice)
+
+
 def _fail(lines: list[str]) -> None:
     for line in lines:
-        print(line, file=sys.stderr)
+        typer.echo(line, err=True)
     sys.exit(EXIT_USER)

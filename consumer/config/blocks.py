@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr
 
@@ -12,6 +12,7 @@ from consumer.config.environment import host_name
 from processors.settings import DurationMs
 
 Encoding = Literal["otlp_proto", "otlp_json", "tempo"]
+ENCODINGS: tuple[str, ...] = get_args(Encoding)
 
 OWN_CLIENT_KEYS = {
     "bootstrap.servers": "kafka.bootstrap_servers",
@@ -98,6 +99,10 @@ class KafkaConfig(Block):
     ] = Field(default_factory=dict)
     """Any property of librdkafka, such as `security.protocol`. Those that spanmill sets itself
     are refused."""
+
+    def client_properties(self) -> dict[str, str]:
+        """:attr:`client` as librdkafka takes it, with the secrets in it."""
+        return {name: value.get_secret_value() for name, value in self.client.items()}
 
 
 class ServerConfig(Block):

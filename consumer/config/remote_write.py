@@ -54,7 +54,7 @@ class BasicAuth(Block):
     password: SecretStr | None = None
     """The password; better in a file, or as `${VAR}`."""
     password_file: str | None = None
-    """A file that holds the password; read again for each request that needs it."""
+    """A file that holds the password; read at start, without white space around it."""
 
     @model_validator(mode="after")
     def _one_source(self) -> BasicAuth:
@@ -71,7 +71,7 @@ class Authorization(Block):
     credentials: SecretStr | None = None
     """What follows the scheme; better in a file, or as `${VAR}`."""
     credentials_file: str | None = None
-    """A file that holds the credentials; read again for each request that needs it."""
+    """A file that holds the credentials; read at start, without white space around it."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Authorization:
@@ -84,10 +84,10 @@ class Authorization(Block):
 class QueueConfig(Block):
     """How much is sent at once, and how often a failed request is tried again."""
 
-    capacity: Annotated[int, Field(ge=1)] = 10_000
-    """Samples that one shard holds back before the worker pauses its partitions."""
-    max_shards: Annotated[int, Field(ge=1, le=1_000)] = 50
-    """Most requests under way to this endpoint."""
+    capacity: Annotated[int, Field(ge=1)] | None = None
+    """Samples that one shard holds back."""
+    max_shards: Annotated[int, Field(ge=1, le=200)] = 4
+    """Most requests under way to this endpoint, of different tenants (Prometheus: 50)."""
     min_shards: Annotated[int, Field(ge=1, le=1_000)] | None = None
     """Fewest shards."""
     max_samples_per_send: Annotated[int, Field(ge=1)] = 2_000

@@ -98,6 +98,7 @@ NO_EFFECT: Mapping[str, str] = {
     f"{_REMOTE_WRITE}.send_native_histograms": (
         "overrides decide about native histograms (generate_native_histograms)"
     ),
+    f"{_REMOTE_WRITE}.queue_config.capacity": "what waits is bounded in ticks, not in samples",
     f"{_REMOTE_WRITE}.queue_config.min_shards": "there are as many requests as a tick needs",
     f"{_REMOTE_WRITE}.queue_config.batch_send_deadline": "a tick is sent at once",
     f"{_LIMITS}.ring_size": _RING,

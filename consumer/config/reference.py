@@ -1,0 +1,184 @@
+"""Writes ``docs/configuration.md`` out of the models: ``python -m consumer.config.reference``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Literal, get_args, get_origin
+
+from pydantic import SecretStr
+
+from consumer.config import shape
+from consumer.config.model import Config
+from consumer.config.tempo import NO_EFFECT, NOT_YET, VALUES_NOT_YET
+from processors.settings import format_duration
+
+_INTRODUCTION = """\
+# Configuration
+
+Made by `python -m consumer.config.reference`; a test keeps it current.
+
+A file in YAML. The blocks `metrics_generator` and `overrides` are those of Grafana Tempo, with its
+keys and defaults; a block of Tempo can be pasted. Every unknown key, wrong type and impossible
+value is refused at start, all at once, each with its path. `spanmill check-config --config FILE`
+tells them without starting anything (exit code 2), and `--print` shows what is in force.
+
+**Variables.** `${VAR}` and `${VAR:default}` (or `${VAR:-default}`) are replaced in every value; the
+default counts when the variable is not set or empty. A value without quotes that is nothing but a
+variable is read as if its text stood in the file, so `port: ${PORT}` is a number; where text is
+expected it stays text. `$${` stands for `${`.
+
+**Overriding.** The environment wins over the file: `SPANMILL_KAFKA__TOPIC=spans` sets `kafka.topic`
+(two underscores for each dot; entries of lists by number,
+`SPANMILL_METRICS_GENERATOR__STORAGE__REMOTE_WRITE__0__URL`; below `kafka.client` one underscore
+stands for a dot, `SPANMILL_KAFKA__CLIENT__SASL_PASSWORD`). Flags win over both:
+`--set kafka.topic=spans --set metrics_generator.storage.remote_write.0.url=http://…`.
+
+**Ignored.** Keys at the top that begin with `x-` (a place for YAML anchors) and `golden`.
+
+**Durations** are written as `15s`, `1m30s`, `500ms`, `12h`. **Secrets** are never shown.
+
+In lists, `[]` stands for each entry.
+"""
+
+_MEANINGS: Mapping[str, str] = {
+    "service_graphs.wait": "How long half an edge waits for the other half.",
+    "service_graphs.max_items": "Most half edges that wait.",
+    "service_graphs.workers": "Tempo's expiry goroutines.",
+    "service_graphs.histogram_buckets": "Upper bounds in seconds; sorted.",
+    "service_graphs.dimensions": "Attributes that become labels.",
+    "service_graphs.enable_client_server_prefix": (
+        "Label dimensions of both sides, as `client_…` and `server_…`."
+    ),
+    "service_graphs.enable_messaging_system_latency_histogram": (
+        "Time between the producer's end and the consumer's start."
+    ),
+    "service_graphs.enable_virtual_node_label": "Say in a label which side is a virtual node.",
+    "service_graphs.peer_attributes": "Names of an unknown server; the first that is there.",
+    "service_graphs.database_name_attributes": (
+        "Names of a database; a client span with one of them is a database request."
+    ),
+    "span_metrics.histogram_buckets": "Upper bounds in seconds; sorted.",
+    "span_metrics.intrinsic_dimensions": "Which of the built-in labels are on.",
+    "span_metrics.intrinsic_dimensions.service": "The service's name.",
+    "span_metrics.intrinsic_dimensions.span_name": "The span's name.",
+    "span_metrics.intrinsic_dimensions.span_kind": "The span's kind.",
+    "span_metrics.intrinsic_dimensions.status_code": "The status code.",
+    "span_metrics.intrinsic_dimensions.status_message": "The status message.",
+    "span_metrics.dimensions": "Attributes that become labels.",
+    "span_metrics.dimension_mappings": "Labels joined from several attributes.",
+    "span_metrics.dimension_mappings[].name": "The label.",
+    "span_metrics.dimension_mappings[].source_labels": "The attributes, in order.",
+    "span_metrics.dimension_mappings[].join": "What stands between their values.",
+    "span_metrics.enable_target_info": "Write `traces_target_info`; label `job` and `instance`.",
+    "span_metrics.target_info_excluded_dimensions": "Attributes that it leaves out.",
+    "span_metrics.enable_instance_label": "Label `instance`, with `enable_target_info`.",
+}
+"""Keys of the processors whose models do not describe them."""
+
+
+def reference() -> str:
+    """The whole page."""
+    lines = [_INTRODUCTION]
+    for name in shape.fields(Config):
+        lines += [f"## `{name}`", "", "| Key | Type | Default | Meaning |", "|---|---|---|---|"]
+        lines += [
+            _row(key)
+            for key in shape.keys(Config)
+            if key.pattern.split(".")[0] == name
+            and (key.block is None or key.pattern in NO_EFFECT or key.field.default is None)
+        ]
+        lines.append("")
+    return "\n".join([*lines, *_without_effect(), *_not_yet()])
+
+
+def _row(key: shape.Key) -> str:
+    meaning = (key.field.description or _meaning(key.pattern)).replace("\n", " ")
+    if key.pattern in NO_EFFECT:
+        meaning += " No effect."
+    return f"| `{key.pattern}` | {_type(key)} | {_default(key)} | {meaning} |"
+
+
+def _meaning(pattern: str) -> str:
+    return _MEANINGS.get(pattern.removeprefix("metrics_generator.processor."), "")
+
+
+def _type(key: shape.Key) -> str:
+    annotation = shape.unwrap(key.field.annotation)
+    origin = get_origin(annotation)
+    if _is_duration(key):
+        return "duration"
+    if key.block is not None:
+        return "block"
+    if origin is Literal:
+        return ", ".join(f"`{choice}`" for choice in get_args(annotation))
+    if shape.is_list(annotation):
+        return "list"
+    if shape.is_mapping(annotation):
+        return "keys with values"
+    words = {
+        str: "text",
+        SecretStr: "secret",
+        bool: "true or false",
+        int: "number",
+        float: "number",
+    }
+    return words.get(annotation, "value") if isinstance(annotation, type) else "value"
+
+
+def _is_duration(key: shape.Key) -> bool:
+    rules = [*key.field.metadata, *getattr(key.field.annotation, "__args__", ())]
+    return any("parse_duration_ms" in repr(rule) for rule in rules)
+
+
+def _default(key: shape.Key) -> str:
+    field = key.field
+    if field.is_required():
+        return "required"
+    extra = field.json_schema_extra
+    if isinstance(extra, dict) and "default_text" in extra:
+        return str(extra["default_text"])
+    value = field.get_default(call_default_factory=True, validated_data={})
+    if value is None or value in ({}, ()):
+        return ""
+    if _is_duration(key):
+        return f"`{format_duration(value)}`"
+    return f"`{json.dumps(value, default=str)}`" if value != "" else "empty"
+
+
+def _without_effect() -> list[str]:
+    rows = [f"| `{path}` | {why} |" for path, why in NO_EFFECT.items()]
+    return [
+        "## Without effect",
+        "",
+        "Keys of Tempo and Prometheus that are taken, checked and then not needed.",
+        "",
+        "| Key | Why |",
+        "|---|---|",
+        *rows,
+        "",
+    ]
+
+
+def _not_yet() -> list[str]:
+    rows = [f"| `{path}` | `{json.dumps(value)}` |" for path, value in NOT_YET.items()]
+    values = [
+        f"| `{path}` | all but {', '.join(f'`{value}`' for value in sorted(values))} |"
+        for path, values in VALUES_NOT_YET.items()
+    ]
+    return [
+        "## Not supported yet",
+        "",
+        "Keys that are known, but refused with any other value.",
+        "",
+        "| Key | Value that is taken |",
+        "|---|---|",
+        *rows,
+        *values,
+        "",
+    ]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

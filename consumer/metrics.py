@@ -1,0 +1,351 @@
+"""What spanmill tells Prometheus about itself; every name begins with ``spanmill_``.
+
+All of it hangs on the registry that is passed in; there are no globals. Each method may
+be called from any thread. The number of tenants is bounded by the caller.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+Rebalance = Literal["assigned", "revoked", "lost"]
+
+_TICK_SECONDS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0)
+_REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A line of the reference."""
+
+    name: str
+    type: str
+    labels: tuple[str, ...]
+    help: str
+
+
+@dataclass(slots=True)
+class Maker:
+    """Makes metrics on one registry and remembers what they are."""
+
+    registry: CollectorRegistry
+    made: list[Description] = field(default_factory=list)
+
+    def counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
+        """Make a counter; ``name`` is without prefix, ``_total`` is added."""
+        self.made.append(Description(f"spanmill_{name}_total", "counter", tuple(labels), text))
+        return Counter(f"spanmill_{name}", text, labels, registry=self.registry)
+
+    def gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
+        """Make a gauge."""
+        self.made.append(Description(f"spanmill_{name}", "gauge", tuple(labels), text))
+        return Gauge(f"spanmill_{name}", text, labels, registry=self.registry)
+
+    def histogram(
+        self, name: str, text: str, buckets: Sequence[float], labels: Sequence[str] = ()
+    ) -> Histogram:
+        """Make a classic histogram with these bounds, in seconds."""
+        self.made.append(Description(f"spanmill_{name}", "histogram", tuple(labels), text))
+        return Histogram(
+            f"spanmill_{name}", text, labels, registry=self.registry, buckets=tuple(buckets)
+        )
+
+
+class Metrics:
+    """Everything but remote write, which is in :attr:`remote_write`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        maker = Maker(registry)
+        self.intake = IntakeMetrics(maker)
+        self.partitions = PartitionMetrics(maker)
+        self.processing = ProcessingMetrics(maker)
+        self.ticks = TickMetrics(maker)
+        self.remote_write = RemoteWriteMetrics(maker)
+        self.descriptions = tuple(maker.made)
+
+    @classmethod
+    def of_process(cls, registry: CollectorRegistry) -> Metrics:
+        """The same with what Python and the operating system say about this process."""
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        return cls(registry)
+
+
+class IntakeMetrics:
+    """What comes in, and how it is read."""
+
+    def __init__(self, maker: Maker) -> None:
+        tenant = ("tenant",)
+        self._records = maker.counter("records_received", "Records that were decoded.", tenant)
+        self._spans = maker.counter("spans_received", "Spans in those records.", tenant)
+        self._bytes = maker.counter("received_bytes", "Size of those records' values.", tenant)
+        self._undecodable = maker.counter(
+            "records_undecodable", "Records that could not be decoded.", ("reason",)
+        )
+        self._dead_lettered = maker.counter(
+            "records_dead_lettered", "Undecodable records written to the dead-letter topic."
+        )
+        self._dead_letter_failures = maker.counter(
+            "dead_letter_failures", "Undecodable records that the dead-letter topic did not take."
+        )
+        self._decoder = maker.gauge(
+            "decoder_info",
+            "1 for the decoder in use: implementation native or python, and the encoding.",
+            ("implementation", "encoding"),
+        )
+        self._build = maker.gauge("build_info", "1 for this version.", ("version", "python"))
+
+    def received(self, tenant: str, *, records: int, spans: int, size_bytes: int) -> None:
+        """Count decoded records of ``tenant`` with what is in them."""
+        self._records.labels(tenant).inc(records)
+        self._spans.labels(tenant).inc(spans)
+        self._bytes.labels(tenant).inc(size_bytes)
+
+    def undecodable(self, reason: str, records: int = 1) -> None:
+        """Count records that could not be decoded; ``reason`` is ``DecodeError.reason``."""
+        self._undecodable.labels(reason).inc(records)
+
+    def dead_lettered(self, *, written: int, failed: int = 0) -> None:
+        """Count records that went to the dead-letter topic, or did not get there."""
+        self._dead_lettered.inc(written)
+        self._dead_letter_failures.inc(failed)
+
+    def decoder_is(self, implementation: str, encoding: str) -> None:
+        """Say which decoder is in use."""
+        self._decoder.clear()
+        self._decoder.labels(implementation, encoding).set(1)
+
+    def build_is(self, version: str) -> None:
+        """Say which version runs."""
+        self._build.labels(version, platform.python_version()).set(1)
+
+
+class PartitionMetrics:
+    """How far the loop is, and what holds it up."""
+
+    def __init__(self, maker: Maker) -> None:
+        partition = ("partition",)
+        self._assigned = maker.gauge("assigned_partitions", "Partitions of this worker.")
+        self._lag_records = maker.gauge(
+            "partition_lag_records", "Records of the partition that are not processed.", partition
+        )
+        self._lag_seconds = maker.gauge(
+            "partition_lag_seconds",
+            "Age of the last processed record; 0 when there is none to come.",
+            partition,
+        )
+        self._rebalances = maker.counter(
+            "rebalances", "Changes of the assignment: assigned, revoked or lost.", ("kind",)
+        )
+        self._commit_failures = maker.counter("commit_failures", "Commits that Kafka refused.")
+        self._paused = maker.gauge("paused", "1 while no records are taken.", ("reason",))
+        self._pauses = maker.counter("pauses", "Times that records were not taken.", ("reason",))
+        self._turned = maker.gauge(
+            "loop_last_turned_timestamp_seconds", "When the loop last turned."
+        )
+
+    def rebalanced(self, kind: Rebalance, assigned: int) -> None:
+        """Count a change; ``assigned`` partitions are this worker's now."""
+        self._rebalances.labels(kind).inc()
+        self._assigned.set(assigned)
+
+    def lags(self, partition: int, *, records: int, seconds: float) -> None:
+        """Say how far ``partition`` is behind its end."""
+        self._lag_records.labels(str(partition)).set(records)
+        self._lag_seconds.labels(str(partition)).set(seconds)
+
+    def forget(self, partitions: Iterable[int]) -> None:
+        """Say nothing more about partitions that are another worker's now."""
+        for partition in partitions:
+            self._lag_records.remove_by_labels({"partition": str(partition)})
+            self._lag_seconds.remove_by_labels({"partition": str(partition)})
+
+    def commit_failed(self) -> None:
+        """Count a commit that Kafka refused."""
+        self._commit_failures.inc()
+
+    def paused(self, reason: str) -> None:
+        """Say that no records are taken, for ``reason``."""
+        self._paused.labels(reason).set(1)
+        self._pauses.labels(reason).inc()
+
+    def resumed(self, reason: str) -> None:
+        """Say that ``reason`` holds up records no longer."""
+        self._paused.labels(reason).set(0)
+
+    def turned(self, now_s: float) -> None:
+        """Say that the loop turned at ``now_s``, seconds since the epoch."""
+        self._turned.set(now_s)
+
+
+class ProcessingMetrics:
+    """What became of the spans: used or discarded, each once by each processor."""
+
+    def __init__(self, maker: Maker) -> None:
+        tenant = ("tenant",)
+        self._used = maker.counter(
+            "spans_used", "Spans that counted in a series.", ("tenant", "processor")
+        )
+        self._discarded = maker.counter(
+            "spans_discarded",
+            "Spans that did not count, with the reason.",
+            ("tenant", "processor", "reason"),
+        )
+        self._paired = maker.counter(
+            "edges_paired", "Edges of which both halves were found, by kind of edge.", ("kind",)
+        )
+        self._expired = maker.counter(
+            "edges_expired", "Half edges whose time ran out, by the half that came.", ("kind",)
+        )
+        self._pending = maker.gauge("edges_pending", "Half edges that wait for the other half.")
+        self._active = maker.gauge("active_series", "Series that are written at a tick.", tenant)
+        self._added = maker.counter("series_added", "Series that began.", tenant)
+        self._removed = maker.counter("series_removed", "Series that ended.", tenant)
+
+    def used(self, processor: str, spans: Mapping[str, int]) -> None:
+        """Count spans by tenant that ``processor`` used."""
+        for tenant, count in spans.items():
+            self._used.labels(tenant, processor).inc(count)
+
+    def discarded(self, processor: str, spans: Mapping[tuple[str, str], int]) -> None:
+        """Count spans by tenant and reason that ``processor`` (or ``all``) discarded."""
+        for (tenant, reason), count in spans.items():
+            self._discarded.labels(tenant, processor, reason).inc(count)
+
+    def edges(self, *, paired: Mapping[str, int], expired: Mapping[str, int], pending: int) -> None:
+        """Count edges by kind, and say how many half edges wait."""
+        for kind, count in paired.items():
+            self._paired.labels(kind).inc(count)
+        for kind, count in expired.items():
+            self._expired.labels(kind).inc(count)
+        self._pending.set(pending)
+
+    def series(self, tenant: str, *, active: int, added: int = 0, removed: int = 0) -> None:
+        """Say how many series ``tenant`` has, and count those that began and ended."""
+        self._active.labels(tenant).set(active)
+        self._added.labels(tenant).inc(added)
+        self._removed.labels(tenant).inc(removed)
+
+
+class TickMetrics:
+    """The rhythm of writing."""
+
+    def __init__(self, maker: Maker) -> None:
+        self._ticks = maker.counter("ticks", "Collections of all series.")
+        self._seconds = maker.histogram(
+            "tick_seconds", "Time to collect all series at a tick.", _TICK_SECONDS
+        )
+        self._skipped = maker.counter(
+            "ticks_skipped", "Ticks without a collection, since an earlier one was under way."
+        )
+
+    def ticked(self, seconds: float) -> None:
+        """Count a collection that took ``seconds``."""
+        self._ticks.inc()
+        self._seconds.observe(seconds)
+
+    def skipped(self, ticks: int = 1) -> None:
+        """Count ticks that were left out."""
+        self._skipped.inc(ticks)
+
+
+class RemoteWriteMetrics:
+    """The sender's observer: what was delivered, and what was not."""
+
+    def __init__(self, maker: Maker) -> None:
+        who = ("endpoint", "tenant")
+        name = "remote_write_samples"
+        self._sent = maker.counter(f"{name}_sent", "Samples that were delivered.", who)
+        self._retried = maker.counter(f"{name}_retried", "Samples that are sent again.", who)
+        self._failed = maker.counter(
+            f"{name}_failed", "Samples that the endpoint rejected for good.", (*who, "reason")
+        )
+        self._dropped = maker.counter(
+            f"{name}_dropped", "Samples that were not sent at all.", (*who, "reason")
+        )
+        self._pending = maker.gauge(f"{name}_pending", "Samples that wait for delivery.", who)
+        self._pending_ticks = maker.gauge(
+            "remote_write_ticks_pending", "Ticks of which samples wait for delivery.", who
+        )
+        self._bytes = maker.counter(
+            "remote_write_sent_bytes", "Size of delivered requests, compressed.", who
+        )
+        self._seconds = maker.histogram(
+            "remote_write_request_seconds",
+            "Time of a request, whatever came of it.",
+            _REQUEST_SECONDS,
+            ("endpoint",),
+        )
+        self._errors = maker.counter(
+            "remote_write_internal_errors", "Errors that a sending thread should not have.", who
+        )
+
+    def samples_sent(self, endpoint: str, tenant: str, samples: int) -> None:
+        """Count samples that were delivered."""
+        self._sent.labels(endpoint, tenant).inc(samples)
+
+    def samples_retried(self, endpoint: str, tenant: str, samples: int) -> None:
+        """Count samples that are sent again."""
+        self._retried.labels(endpoint, tenant).inc(samples)
+
+    def samples_failed(self, endpoint: str, tenant: str, reason: str, samples: int) -> None:
+        """Count samples that were rejected for good."""
+        self._failed.labels(endpoint, tenant, reason).inc(samples)
+
+    def samples_dropped(self, endpoint: str, tenant: str, reason: str, samples: int) -> None:
+        """Count samples that were not sent."""
+        self._dropped.labels(endpoint, tenant, reason).inc(samples)
+
+    def bytes_sent(self, endpoint: str, tenant: str, size_bytes: int) -> None:
+        """Count the size of a delivered request."""
+        self._bytes.labels(endpoint, tenant).inc(size_bytes)
+
+    def request_finished(self, endpoint: str, _tenant: str, seconds: float) -> None:
+        """Observe the time of a request; by endpoint only, a histogram has many series."""
+        self._seconds.labels(endpoint).observe(seconds)
+
+    def pending_changed(self, endpoint: str, tenant: str, samples: int, ticks: int) -> None:
+        """Say what waits for delivery."""
+        self._pending.labels(endpoint, tenant).set(samples)
+        self._pending_ticks.labels(endpoint, tenant).set(ticks)
+
+    def internal_error(self, endpoint: str, tenant: str) -> None:
+        """Count an error that a sending thread should not have."""
+        self._errors.labels(endpoint, tenant).inc()
+
+
+def reference() -> str:
+    """The page ``docs/metrics.md``."""
+    lines = [
+        "# Metrics about itself",
+        "",
+        "Made by `python -m consumer.metrics`; a test keeps it current. Served at `/metrics`, with",
+        "those of the process (`process_*`) and of Python (`python_*`).",
+        "",
+        "| Metric | Type | Labels | Meaning |",
+        "|---|---|---|---|",
+    ]
+    for each in Metrics(CollectorRegistry()).descriptions:
+        labels = ", ".join(f"`{label}`" for label in each.labels) or "none"
+        lines.append(f"| `{each.name}` | {each.type} | {labels} | {each.help} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())
