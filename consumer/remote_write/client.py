@@ -20,7 +20,8 @@ from math import isfinite
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError, TimeoutError as Urllib3TimeoutError
+from urllib3.exceptions import HTTPError
+from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
 from consumer.clock import Clock
 from consumer.remote_write.encode import EncodedRequest
@@ -29,6 +30,7 @@ from consumer.remote_write.endpoint import Endpoint
 ORG_ID_HEADER = "X-Scope-OrgID"
 SINGLE_TENANT = "single-tenant"
 
+_ORG_ID = ORG_ID_HEADER.lower()
 _MAX_ERROR_BYTES = 1024
 _MAX_BODY_BYTES = 64 * 1024
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -84,10 +86,15 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The request will never be taken. ``reason`` is bounded (``http_400``), ``text`` is not."""
+    """The request will never be taken.
+
+    ``reason`` is a bounded word (``http_400``), ``text`` the endpoint's own (1 KiB at
+    most). ``answered`` is false if it was not even sent.
+    """
 
     reason: str
     text: str
+    answered: bool = True
 
 
 Outcome = Delivered | Retry | Rejected
@@ -101,10 +108,7 @@ class Client:
         self._clock = clock
         self._url = _without_credentials(endpoint.url)
         self._headers = _endpoint_headers(endpoint)
-        self._org_id_is_set = any(
-            name.strip().lower() == ORG_ID_HEADER.lower() and value.strip()
-            for name, value in endpoint.headers.items()
-        )
+        self._org_id_is_set = _ORG_ID in {name.lower() for name in self._headers}
         self._timeout = urllib3.Timeout(connect=endpoint.timeout_s, read=endpoint.timeout_s)
         self._pool = urllib3.PoolManager(num_pools=1, maxsize=endpoint.connections)
 
@@ -113,7 +117,7 @@ class Client:
         try:
             headers = self._request_headers(tenant, attempt)
         except ValueError as error:
-            return Rejected("invalid_tenant", str(error))
+            return Rejected("invalid_tenant", str(error), answered=False)
         try:
             response = self._pool.request(
                 "POST",
@@ -220,10 +224,11 @@ def _endpoint_headers(endpoint: Endpoint) -> dict[str, str]:
     """What every request to the endpoint carries; users' headers yield to the protocol's."""
     credentials = _authorization(endpoint)
     reserved = _RESERVED | set(credentials)
+    headers = {name.strip(): value for name, value in endpoint.headers.items()}
     headers = {
         name: value
-        for name, value in endpoint.headers.items()
-        if name.strip().lower() not in reserved
+        for name, value in headers.items()
+        if name.lower() not in reserved and (value.strip() or name.lower() != _ORG_ID)
     }
     return {**headers, **credentials, **_PROTOCOL_HEADERS}
 

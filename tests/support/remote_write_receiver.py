@@ -1,0 +1,332 @@
+"""A strict remote-write 1.0 receiver on loopback, scripted by the test.
+
+    with Receiver() as receiver:
+        receiver.script([Reply(status=503), Reply(tenant="b", status=429)])
+        ...
+        assert receiver.samples("a")
+        assert not receiver.violations
+
+Whatever a request does wrong is written to ``violations`` and answered with 400. Without
+a script it answers 204.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Condition, Event, Thread
+from types import TracebackType
+from typing import Any, Self
+
+import snappy
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from consumer.clock import SystemClock
+
+Labels = tuple[tuple[str, str], ...]
+
+_STALE = struct.pack("<Q", 0x7FF0000000000002)
+_METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_HEADERS = {
+    "Content-Encoding": "snappy",
+    "Content-Type": "application/x-protobuf",
+    "X-Prometheus-Remote-Write-Version": "0.1.0",
+}
+
+
+class Action(Enum):
+    """What becomes of the connection."""
+
+    ANSWER = "answer"
+    RESET = "reset"
+    HALF_CLOSE = "half-close"
+    GARBAGE = "garbage"
+    TRUNCATE = "truncate"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What one request gets; ``tenant`` limits it to that tenant's requests.
+
+    The samples are kept on 2xx, or the first ``partial`` series whatever the status.
+    """
+
+    status: int = 204
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    delay_s: float = 0.0
+    action: Action = Action.ANSWER
+    partial: int | None = None
+    tenant: str | None = None
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request as it came in; its series with their samples in the order sent."""
+
+    tenant: str
+    headers: Mapping[str, str]
+    size_bytes: int
+    series: list[tuple[Labels, list[tuple[int, float]]]]
+    at_s: float
+
+
+class Receiver:
+    """The receiver. ``url`` is where to write; a request without a tenant is of ``""``."""
+
+    def __init__(self) -> None:
+        self.violations: list[str] = []
+        self.requests: list[Received] = []
+        self._stored: dict[str, dict[Labels, dict[int, float]]] = {}
+        self._script: list[Reply] = []
+        self._always: dict[str | None, Reply] = {}
+        self._changed = Condition()
+        self._closing = Event()
+        self._server = _Server(self._receive, self._closing)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/api/v1/write"
+
+    def __enter__(self) -> Self:
+        Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def script(self, replies: Iterable[Reply]) -> None:
+        """Replies for the next requests, each used once by the first request it fits."""
+        with self._changed:
+            self._script.extend(replies)
+
+    def always(self, reply: Reply | None) -> None:
+        """What requests (of the reply's tenant) get beyond the script; None for 204."""
+        with self._changed:
+            if reply is None:
+                self._always.clear()
+            else:
+                self._always[reply.tenant] = reply
+
+    def samples(self, tenant: str = "") -> dict[Labels, list[tuple[int, float]]]:
+        """Time (ms) and value of the samples that were taken, by series."""
+        with self._changed:
+            series = self._stored.get(tenant, {})
+            return {labels: list(samples.items()) for labels, samples in series.items()}
+
+    def wait_for(self, condition: Callable[[], object], timeout_s: float = 5.0) -> bool:
+        """Wait until ``condition`` holds, looked at after each request."""
+        with self._changed:
+            return bool(self._changed.wait_for(condition, timeout_s))
+
+    def _receive(self, method: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        tenant = headers.get("X-Scope-OrgID", "").encode("latin-1").decode()
+        faults = check_headers(method, headers)
+        try:
+            series = parse(body)
+        except ValueError as error:
+            series = []
+            faults.append(str(error))
+        for labels, samples in series:
+            faults += check_labels(labels)
+            if not samples:
+                faults.append(f"no samples: {labels}")
+        received = Received(tenant, headers, len(body), series, SystemClock().monotonic_s())
+        with self._changed:
+            self.requests.append(received)
+            reply = self._reply(tenant)
+            if reply.partial is not None or 200 <= reply.status < 300:
+                faults += self._store(tenant, series[: reply.partial])
+            self.violations += faults
+            self._changed.notify_all()
+        return Reply(status=400, body="\n".join(faults).encode()) if faults else reply
+
+    def _reply(self, tenant: str) -> Reply:
+        for index, reply in enumerate(self._script):
+            if reply.tenant in (None, tenant):
+                return self._script.pop(index)
+        return self._always.get(tenant) or self._always.get(None) or Reply()
+
+    def _store(
+        self, tenant: str, series: list[tuple[Labels, list[tuple[int, float]]]]
+    ) -> list[str]:
+        faults = []
+        stored = self._stored.setdefault(tenant, {})
+        for labels, samples in series:
+            known = stored.setdefault(labels, {})
+            for time_ms, value in samples:
+                if time_ms not in known and known and time_ms < max(known):
+                    faults.append(f"out of order: {labels} at {time_ms}")
+                elif time_ms in known and _bits(known[time_ms]) != _bits(value):
+                    faults.append(f"another value for the same time: {labels} at {time_ms}")
+                else:
+                    known[time_ms] = value
+        return faults
+
+
+def is_stale(value: float) -> bool:
+    """Whether ``value`` is the stale marker, bit by bit."""
+    return _bits(value) == _STALE
+
+
+def parse(body: bytes) -> list[tuple[Labels, list[tuple[int, float]]]]:
+    """The series of a request; ValueError for anything that does not belong there."""
+    try:
+        request = _WriteRequest.FromString(snappy.decompress(body))
+    except DecodeError as error:
+        raise ValueError(f"no WriteRequest: {error}") from error
+    except Exception as error:
+        raise ValueError(f"no snappy block: {error}") from error
+    if any(len(UnknownFieldSet(part)) for part in (request, *request.timeseries)):
+        raise ValueError("unknown fields")
+    return [
+        (
+            tuple((label.name, label.value) for label in series.labels),
+            [(sample.timestamp, sample.value) for sample in series.samples],
+        )
+        for series in request.timeseries
+    ]
+
+
+def check_headers(method: str, headers: Mapping[str, str]) -> list[str]:
+    """What is wrong with the request's head."""
+    faults = [
+        f"{name}: {headers.get(name)}"
+        for name, expected in _HEADERS.items()
+        if headers.get(name) != expected
+    ]
+    if method != "POST":
+        faults.append(f"method {method}")
+    if not headers.get("User-Agent", "").startswith("spanmill/"):
+        faults.append("no user agent")
+    return faults
+
+
+def check_labels(labels: Labels) -> list[str]:
+    """What is wrong with a label set."""
+    names = [name for name, _ in labels]
+    faults = []
+    if names != sorted(set(names), key=str.encode):
+        faults.append(f"labels not sorted or not distinct: {names}")
+    if not all(name and value for name, value in labels):
+        faults.append(f"empty name or value: {labels}")
+    if not _METRIC_NAME.fullmatch(dict(labels).get("__name__", "")):
+        faults.append(f"no valid __name__: {labels}")
+    faults += [f"invalid name {name!r}" for name in names if not _LABEL_NAME.fullmatch(name)]
+    return faults
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(
+        self, receive: Callable[[str, Mapping[str, str], bytes], Reply], closing: Event
+    ) -> None:
+        super().__init__(("127.0.0.1", 0), _Connection)
+        self.receive = receive
+        self.closing = closing
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: clients that go away are part of the tests."""
+
+
+class _Connection(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def do_POST(self) -> None:
+        """Take one request and do what the reply says."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        reply = self.server.receive(self.command, dict(self.headers), body)
+        if reply.delay_s and self.server.closing.wait(reply.delay_s):
+            return
+        with suppress(OSError):
+            self._act(reply)
+
+    do_GET = do_PUT = do_POST  # noqa: N815 - the names http.server asks for
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - inherited
+        """Be quiet."""
+
+    def _act(self, reply: Reply) -> None:
+        self.close_connection = reply.action is not Action.ANSWER
+        match reply.action:
+            case Action.ANSWER:
+                self._answer(reply, len(reply.body))
+            case Action.TRUNCATE:
+                self._answer(reply, len(reply.body) + 1000)
+            case Action.RESET:
+                linger = struct.pack("ii", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                os.close(self.connection.detach())
+            case Action.HALF_CLOSE:
+                self.connection.shutdown(socket.SHUT_WR)
+                self.server.closing.wait(0.05)
+            case Action.GARBAGE:
+                self.wfile.write(b"\x00\xff no http\r\n\r\n")
+
+    def _answer(self, reply: Reply, length: int) -> None:
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        if reply.status != 204:
+            self.send_header("Content-Length", str(length))
+        self.end_headers()
+        if reply.status != 204:
+            self.wfile.write(reply.body)
+
+
+def _bits(value: float) -> bytes:
+    return struct.pack("<d", value)
+
+
+def _write_request() -> Any:
+    """prometheus.WriteRequest, described here so that nothing is shared with the encoder."""
+    kinds = descriptor_pb2.FieldDescriptorProto
+    fields: dict[str, list[tuple[str, int, Any, str | None]]] = {
+        "WriteRequest": [("timeseries", 1, kinds.TYPE_MESSAGE, "TimeSeries")],
+        "TimeSeries": [
+            ("labels", 1, kinds.TYPE_MESSAGE, "Label"),
+            ("samples", 2, kinds.TYPE_MESSAGE, "Sample"),
+        ],
+        "Label": [("name", 1, kinds.TYPE_STRING, None), ("value", 2, kinds.TYPE_STRING, None)],
+        "Sample": [
+            ("value", 1, kinds.TYPE_DOUBLE, None),
+            ("timestamp", 2, kinds.TYPE_INT64, None),
+        ],
+    }
+    file = descriptor_pb2.FileDescriptorProto(
+        name="remote.proto", package="receiver", syntax="proto3"
+    )
+    for name, members in fields.items():
+        message = file.message_type.add(name=name)
+        for member, number, kind, target in members:
+            message.field.add(
+                name=member,
+                number=number,
+                type=kind,
+                label=kinds.LABEL_OPTIONAL if target is None else kinds.LABEL_REPEATED,
+                type_name=None if target is None else f".receiver.{target}",
+            )
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("receiver.WriteRequest"))
+
+
+_WriteRequest = _write_request()
