@@ -22,4 +22,7 @@ constraints=()
 "$python" -m venv "$scratch/venv"
 "$scratch/venv/bin/python" -m pip --quiet --disable-pip-version-check install \
     --requirement "$scratch/wanted.txt" "${constraints[@]}"
-"$scratch/venv/bin/python" -m pip freeze >"$lock"
+{
+    echo "# Made by \`make lock\` from pyproject.toml; not edited by hand."
+    "$scratch/venv/bin/python" -m pip freeze
+} >"$lock"
