@@ -118,6 +118,24 @@ class Processor(Protocol):
         ...
 
 
+class Stateless:
+    """A processor that holds nothing from one batch to the next."""
+
+    def advance(self, lane: int, time_ms: int) -> Output:
+        """Nothing waits for time to pass."""
+        del lane, time_ms
+        return Output()
+
+    def close(self, lane: int) -> Output:
+        """Nothing is held for any lane."""
+        del lane
+        return Output()
+
+    def pending(self) -> int:
+        """No span is held."""
+        return 0
+
+
 def count_by_tenant(batch: SpanBatch, mask: Mask) -> Counter[str]:
     """Spans of each tenant where ``mask`` (bool[n]) is true."""
     counts = np.bincount(batch.tenant()[mask], minlength=len(batch.records.tenants))

@@ -1,73 +1,14 @@
-"""The columns of pending halves, and strings that outlive a batch."""
+"""The columns of pending halves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.batch import ABSENT, EMPTY, Codes, Mask, Strings
-
 Columns = Mapping[str, NDArray[Any]]
-
-_KEPT_STRINGS = 50_000
-"""Below this many strings it is not worth looking for unused ones."""
-
-
-class KeptStrings:
-    """A dictionary like that of a batch, but one that lives on; codes 0 and 1 are the same."""
-
-    def __init__(self) -> None:
-        self.text: list[str] = ["", ""]
-        self.valid: list[bool] = [True, True]
-        self._codes: dict[str, int] = {}
-        self._compact_at = _KEPT_STRINGS
-
-    def __len__(self) -> int:
-        return len(self.text)
-
-    def keep(self, text: Sequence[str], valid: Mask, codes: Codes) -> Codes:
-        """Our codes for ``codes`` into ``text``; each distinct one is looked up once."""
-        distinct, of_row = np.unique(codes, return_inverse=True)
-        ours = [self._code(text[code], bool(valid[code]), code) for code in distinct.tolist()]
-        return np.array(ours, dtype=np.uint32)[of_row]
-
-    def code(self, text: str) -> int:
-        """Our code for ``text``, which is UTF-8."""
-        return self._code(text, valid=True, theirs=EMPTY)
-
-    def compact(self, columns: Sequence[Codes]) -> Codes | None:
-        """Drop the strings that no code in ``columns`` names, when there are many.
-
-        Returns the new code of each old one (uint32[old length]), or ``None`` when
-        nothing was done.
-        """
-        if len(self.text) < self._compact_at:
-            return None
-        used = np.unique(np.concatenate([np.array([ABSENT, EMPTY], np.uint32), *columns]))
-        renamed = np.zeros(len(self.text), np.uint32)
-        renamed[used] = np.arange(len(used), dtype=np.uint32)
-        self.text = [self.text[code] for code in used.tolist()]
-        self.valid = [self.valid[code] for code in used.tolist()]
-        self._codes = {text: code for code, text in enumerate(self.text) if text}
-        self._compact_at = max(_KEPT_STRINGS, 2 * len(self.text))
-        return renamed
-
-    def strings(self) -> Strings:
-        """All strings as the dictionary of a batch."""
-        return Strings(text=self.text, valid=np.array(self.valid, dtype=np.bool_))
-
-    def _code(self, text: str, valid: bool, theirs: int) -> int:
-        if not text:
-            return ABSENT if theirs == ABSENT else EMPTY
-        code = self._codes.get(text)
-        if code is None:
-            code = self._codes[text] = len(self.text)
-            self.text.append(text)
-            self.valid.append(valid)
-        return code
 
 
 class HalfStore:

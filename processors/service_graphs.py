@@ -17,12 +17,13 @@ from processors.batch import ABSENT, EMPTY, STATUS_ERROR, Codes, Kind, Mask, Pro
 from processors.delta import DeltaFrame, Family, Instrument, Output, Schema, count_discarded
 from processors.edges import NOBODY, Edges, concatenate
 from processors.grouping import group
-from processors.halves import HalfStore, KeptStrings
+from processors.halves import HalfStore
 from processors.histograms import observe_measured
 from processors.keys import pair_keys
 from processors.labels import Dictionary, label_name, prefer, without_empty
 from processors.pairing import Halves, Pairing, Pairs, Side
 from processors.settings import DurationMs, Settings
+from processors.strings import KeptStrings
 
 DEFAULT_BUCKETS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)
 """Seconds (tempo-behaviour.md 1.6)."""
@@ -157,7 +158,7 @@ class ServiceGraphs:
             "seconds": batch.duration_s(),
             "start_ns": batch.start_ns,
             "end_ns": batch.end_ns,
-            **{name: self._kept.keep(text, valid, column) for name, column in codes.items()},
+            **{name: self._kept.keep(text, column, valid) for name, column in codes.items()},
         }
 
     def _peer(self, batch: SpanBatch) -> Codes:
@@ -374,8 +375,7 @@ def _families(config: ServiceGraphsConfig) -> tuple[Family, ...]:
 
 def _is_observed(values: NDArray[np.float64]) -> Mask:
     """Rows of a counter or of a histogram (but for its sum) that are not all zero."""
-    observed: Mask = values[:, : max(1, values.shape[1] - 1)].any(axis=1)
-    return observed
+    return np.asarray(values[:, : max(1, values.shape[1] - 1)].any(axis=1))
 
 
 def _dimension(key: str) -> str:

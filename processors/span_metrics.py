@@ -16,6 +16,7 @@ from processors.delta import (
     Instrument,
     Output,
     Schema,
+    Stateless,
     count_by_tenant,
     count_discarded,
 )
@@ -73,7 +74,7 @@ class SpanMetricsConfig(Settings):
     enable_instance_label: bool = True
 
 
-class SpanMetrics:
+class SpanMetrics(Stateless):
     """Emits ``traces_spanmetrics_{calls_total,latency,size_total}`` and ``traces_target_info``."""
 
     name = "span-metrics"

@@ -1,0 +1,47 @@
+"""Files of OTLP records, as the OpenTelemetry Collector's file exporter writes them.
+
+Either JSON lines, or protobuf messages each preceded by its length in 4 bytes, big-endian.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from consumer.errors import InputError
+
+_LENGTH_BYTES = 4
+
+
+def read_records(path: Path) -> tuple[bool, list[bytes]]:
+    """(whether it is JSON, the values of all records of ``path``).
+
+    Raises :class:`InputError` for a file that is missing, empty or cut off.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    if not content.strip():
+        raise InputError(f"{path}: the file is empty")
+    is_json = content.lstrip()[:1] == b"{"
+    return is_json, list(_lines(content) if is_json else _messages(path, content))
+
+
+def _lines(content: bytes) -> Iterator[bytes]:
+    return (line for line in content.splitlines() if line.strip())
+
+
+def _messages(path: Path, content: bytes) -> Iterator[bytes]:
+    position = 0
+    while position < len(content):
+        start = position + _LENGTH_BYTES
+        end = start + int.from_bytes(content[position:start], "big")
+        if start > len(content) or end > len(content):
+            raise InputError(
+                f"{path}: the record at byte {position} says that it has {end - start} bytes, "
+                f"but {max(0, len(content) - start)} follow; expected JSON lines, or messages "
+                "with a 4-byte big-endian length before each"
+            )
+        yield content[start:end]
+        position = end

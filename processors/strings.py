@@ -1,0 +1,79 @@
+"""Strings that outlive a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from processors.batch import ABSENT, EMPTY, Codes, Mask, Strings
+
+_COMPACT_AT = 50_000
+"""Below this many strings it is not worth looking for unused ones."""
+
+
+class KeptStrings:
+    """A dictionary like that of a batch, but one that lives on; codes 0 and 1 are the same.
+
+    ``rewrite`` is applied to every string once, before it is kept.
+    """
+
+    def __init__(self, rewrite: Callable[[str], str] | None = None) -> None:
+        self._rewrite = rewrite
+        self.text: list[str] = ["", ""]
+        self.valid: list[bool] = [True, True]
+        self._codes: dict[str, int] = {}
+        self._compact_at = _COMPACT_AT
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+    def keep(self, text: Sequence[str], codes: Codes, valid: Mask | None = None) -> Codes:
+        """Our codes for ``codes`` into ``text``, in the same shape.
+
+        Each distinct one is looked up once. ``valid``: which of ``text`` are UTF-8.
+        """
+        distinct, of_row = np.unique(codes, return_inverse=True)
+        ours = [
+            self._code(text[code], valid=valid is None or bool(valid[code]), theirs=code)
+            for code in distinct.tolist()
+        ]
+        return np.array(ours, dtype=np.uint32)[of_row].reshape(codes.shape)
+
+    def code(self, text: str) -> int:
+        """Our code for ``text``, which is UTF-8."""
+        return self._code(text, valid=True, theirs=EMPTY)
+
+    def compact(self, columns: Sequence[Codes]) -> Codes | None:
+        """Drop the strings that no code in ``columns`` names, when there are many.
+
+        Returns the new code of each old one (uint32[old length]), or ``None`` when
+        nothing was done.
+        """
+        if len(self.text) < self._compact_at:
+            return None
+        used = np.unique(np.concatenate([np.array([ABSENT, EMPTY], np.uint32), *columns]))
+        renamed = np.zeros(len(self.text), np.uint32)
+        renamed[used] = np.arange(len(used), dtype=np.uint32)
+        self.text = [self.text[code] for code in used.tolist()]
+        self.valid = [self.valid[code] for code in used.tolist()]
+        self._codes = {text: code for code, text in enumerate(self.text) if text}
+        self._compact_at = max(_COMPACT_AT, 2 * len(self.text))
+        return renamed
+
+    def strings(self) -> Strings:
+        """All strings as the dictionary of a batch."""
+        return Strings(text=self.text, valid=np.array(self.valid, dtype=np.bool_))
+
+    def _code(self, text: str, *, valid: bool, theirs: int) -> int:
+        if not text:
+            return ABSENT if theirs == ABSENT else EMPTY
+        code = self._codes.get(text)
+        if code is None:
+            kept = text if self._rewrite is None else self._rewrite(text)
+            if kept != text:
+                return self._code(kept, valid=valid, theirs=theirs)
+            code = self._codes[text] = len(self.text)
+            self.text.append(text)
+            self.valid.append(valid)
+        return code
