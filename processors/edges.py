@@ -18,8 +18,8 @@ NOBODY = -1
 class Edges:
     """``e`` edges: the numbers of their halves (:data:`NOBODY` for a side never seen).
 
-    ``client``, ``server`` and ``connection_type`` are label values, as kept strings. The
-    seconds are NaN where a side was not measured (D1).
+    ``client``, ``server``, ``connection_type`` and ``virtual_node`` (which of the sides is
+    one) are label values, as kept strings. The seconds are NaN where a side was not measured (D1).
     """
 
     client_half: NDArray[np.int64]
@@ -27,6 +27,7 @@ class Edges:
     client: Codes
     server: Codes
     connection_type: Codes
+    virtual_node: Codes
     client_seconds: NDArray[np.float64]
     server_seconds: NDArray[np.float64]
 

@@ -224,6 +224,7 @@ class ServiceGraphs:
             client=self._of(client, "service"),
             server=self._of(server, "service"),
             connection_type=np.where(is_messaging, self._kept.code(MESSAGING), np.uint32(ABSENT)),
+            virtual_node=np.zeros(len(both), np.uint32),
             client_seconds=self._of(client, "seconds"),
             server_seconds=self._of(server, "seconds"),
         )
@@ -243,6 +244,7 @@ class ServiceGraphs:
             client=self._of(client, "service"),
             server=self._of(client, "database"),
             connection_type=np.full(len(client), self._kept.code(DATABASE), np.uint32),
+            virtual_node=np.zeros(len(client), np.uint32),
             client_seconds=seconds,
             server_seconds=seconds,
         )
@@ -262,6 +264,9 @@ class ServiceGraphs:
             client=np.where(is_client, service, caller),
             server=np.where(is_client, peer, service),
             connection_type=np.full(len(half), self._kept.code(VIRTUAL), np.uint32),
+            virtual_node=np.where(
+                is_client, self._kept.code("server"), self._kept.code("client")
+            ).astype(np.uint32),
             client_seconds=np.where(is_client, seconds, np.nan),
             server_seconds=np.where(is_client, np.nan, seconds),
         )
@@ -273,6 +278,8 @@ class ServiceGraphs:
             "server": edges.server,
             "connection_type": edges.connection_type,
         }
+        if self._config.enable_virtual_node_label:
+            labels["virtual_node"] = edges.virtual_node
         for key in self._config.dimensions:
             of_client = self._of(edges.client_half, _dimension(key))
             of_server = self._of(edges.server_half, _dimension(key))

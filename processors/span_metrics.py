@@ -252,7 +252,10 @@ def target_info(
 def _resource_labels(
     batch: SpanBatch, resource: int, text: Sequence[str], excluded: Collection[str]
 ) -> dict[str, int]:
-    """Label name -> code of the value, for each attribute that is told; no empty values."""
+    """Label name -> code of the value, for each attribute that is told.
+
+    Of attributes with one label name the last one wins, and an empty one wins by deleting.
+    """
     table = batch.resources
     row = slice(int(table.all_offsets[resource]), int(table.all_offsets[resource + 1]))
     labels: dict[str, int] = {}
@@ -262,9 +265,8 @@ def _resource_labels(
         attribute = text[key]
         if attribute in TARGET_LEFT_OUT or attribute in excluded or attribute[0] in "0123456789":
             continue
-        if text[value]:
-            labels[label_name(attribute, TARGET_RESERVED)] = value
-    return labels
+        labels[label_name(attribute, TARGET_RESERVED)] = value
+    return {name: value for name, value in labels.items() if text[value]}
 
 
 def kind_text(kind: int) -> str:
