@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +48,8 @@ START_TIMEOUT_S = 30.0
 DRAIN_TIMEOUT_S = 5.0
 POLL_S = 0.1
 
+WorkerCommand = Callable[[Path], Sequence[str]]
+
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
@@ -60,8 +62,11 @@ class DemoOptions:
     seed: int = 1
 
 
-def run_demo(options: DemoOptions) -> int:
-    """Run until a signal or the end of the duration; the exit code."""
+def run_demo(options: DemoOptions, command: WorkerCommand = worker_command) -> int:
+    """Run until a signal or the end of the duration; the exit code.
+
+    ``command`` gives the worker's command line for a configuration file.
+    """
     console = Console()
     clock = SystemClock()
     receiver = Receiver(clock)
@@ -69,7 +74,7 @@ def run_demo(options: DemoOptions) -> int:
         stopped = stack.enter_context(stop_signals())
         bootstrap = stack.enter_context(mock_cluster([TOPIC, DEAD_LETTER_TOPIC]))
         inbox = stack.enter_context(HttpListener(receiver.app(), host=HOST, port=0))
-        worker = stack.enter_context(_worker(bootstrap, inbox.address + PATH))
+        worker = stack.enter_context(_worker(bootstrap, inbox.address + PATH, command))
         console.print("starting the worker …", style="dim")
         if not _await_ready(worker, clock, stopped):
             return _give_up(console, worker)
@@ -88,7 +93,9 @@ def run_demo(options: DemoOptions) -> int:
 
 
 @contextmanager
-def _worker(bootstrap: str, remote_write_url: str) -> Iterator[WorkerProcess]:
+def _worker(
+    bootstrap: str, remote_write_url: str, command: WorkerCommand
+) -> Iterator[WorkerProcess]:
     with TemporaryDirectory(prefix="spanmill-demo-") as folder:
         surroundings = Surroundings(
             bootstrap_servers=bootstrap,
@@ -99,8 +106,8 @@ def _worker(bootstrap: str, remote_write_url: str) -> Iterator[WorkerProcess]:
         )
         config_file = Path(folder, "worker.yaml")
         config_file.write_text(config_text(surroundings))
-        command = worker_command(config_file)
-        with WorkerProcess(command, Path(folder, "worker.log"), surroundings.port) as worker:
+        log_file = Path(folder, "worker.log")
+        with WorkerProcess(command(config_file), log_file, surroundings.port) as worker:
             yield worker
 
 
