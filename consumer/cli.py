@@ -12,7 +12,6 @@ import logging
 import platform
 import sys
 from dataclasses import replace
-from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,11 +51,12 @@ OtlpPort = Annotated[
 def worker(config: ConfigFile = None, settings: Settings = None) -> None:
     """Read spans from Kafka and write their metrics until told to stop."""
     from consumer.config import require_remote_write
-    from consumer.worker import run_worker
 
     loaded = _load(config, settings)
     require_remote_write(loaded)
     _start_logging(loaded)
+    from consumer.worker import run_worker
+
     raise typer.Exit(run_worker(loaded))
 
 
@@ -65,10 +65,10 @@ def distributor(
     config: ConfigFile = None, settings: Settings = None, port: OtlpPort = 4318
 ) -> None:
     """Take spans by OTLP/HTTP and write them to Kafka, to try things out."""
-    from consumer.distributor import run_distributor
-
     loaded = _load(config, settings)
     _start_logging(loaded)
+    from consumer.distributor import run_distributor
+
     raise typer.Exit(run_distributor(loaded, port=port))
 
 
@@ -146,7 +146,9 @@ def check_config(
 @app.command()
 def version() -> None:
     """Print the version of spanmill and of Python."""
-    typer.echo(f"spanmill {version_of('spanmill')} (Python {platform.python_version()})")
+    from consumer.config.environment import own_version
+
+    typer.echo(f"spanmill {own_version()} (Python {platform.python_version()})")
 
 
 def main() -> None:

@@ -73,7 +73,9 @@ def check_url(url: str) -> str:
         raise ValueError("an address holds no user or password here; use basic_auth")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("expected an address such as http://prometheus:9090/api/v1/write")
+        shown = url.partition("?")[0]
+        expected = "an address such as http://prometheus:9090/api/v1/write"
+        raise ValueError(f"found {shown!r}, expected {expected}")
     return url
 
 

@@ -75,7 +75,7 @@ class WalConfig(Block):
 
     wal_segment_size: int | None = None
     """Size of a segment."""
-    wal_compression: str | bool | None = None
+    wal_compression: str | None = None
     """Compression."""
     stripe_size: int | None = None
     """Stripes of the series' map."""

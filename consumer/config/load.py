@@ -46,14 +46,17 @@ def parse_config(
 ) -> Config:
     """Like :func:`load_config`, for YAML that is at hand; ``source`` names it in problems."""
     problems: list[Problem] = []
-    tree = read_tree(text, source=source, environ=environ, problems=problems)
     sources: dict[shape.Path, str] = {}
-    for assignment in (
-        *layers.from_environment(environ),
-        *layers.from_flags(overrides, problems),
-    ):
-        layers.apply(tree, assignment)
-        sources[assignment.path] = assignment.source
+    try:
+        tree = read_tree(text, source=source, environ=environ, problems=problems)
+        for assignment in (
+            *layers.from_environment(environ),
+            *layers.from_flags(overrides, problems),
+        ):
+            layers.apply(tree, assignment)
+            sources[assignment.path] = assignment.source
+    except RecursionError as error:
+        raise ConfigError([Problem(source, "the values are nested too deeply")]) from error
     problems += take_not_yet(tree)
     notices = notices_of(tree)
     _take_tempo_names(tree)

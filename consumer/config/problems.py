@@ -51,7 +51,7 @@ def problems_of(error: ValidationError, sources: Mapping[shape.Path, str]) -> li
 
 def _problem(path: shape.Path, text: str, sources: Mapping[shape.Path, str]) -> Problem:
     source = sources.get(path)
-    return Problem(shape.render(path), f"{text} (set by {source})" if source else text)
+    return Problem(shape.render(path) or "(top)", f"{text} (set by {source})" if source else text)
 
 
 def _text(details: ErrorDetails, path: shape.Path) -> str:

@@ -25,9 +25,9 @@ value is refused at start, all at once, each with its path. `spanmill check-conf
 tells them without starting anything (exit code 2), and `--print` shows what is in force.
 
 **Variables.** `${VAR}` and `${VAR:default}` (or `${VAR:-default}`) are replaced in every value; the
-default counts when the variable is not set or empty. A value without quotes that is nothing but a
-variable is read as if its text stood in the file, so `port: ${PORT}` is a number; where text is
-expected it stays text. `$${` stands for `${`.
+default counts when the variable is not set or empty. A value that is nothing but a variable, in
+quotes or not, is read as if its text stood in the file, so `port: ${PORT}` is a number; where text
+is expected it stays text. `$${` stands for `${`.
 
 **Overriding.** The environment wins over the file: `SPANMILL_KAFKA__TOPIC=spans` sets `kafka.topic`
 (two underscores for each dot; entries of lists by number,

@@ -114,8 +114,14 @@ def is_secret(root: type[BaseModel], path: Sequence[str | int]) -> bool:
     if annotation is None:
         parent = at(root, path[:-1])
         return parent is not None and as_model(parent) is None
+    return _hides(annotation)
+
+
+def _hides(annotation: object) -> bool:
     inner = unwrap(annotation)
-    return inner is SecretStr or as_model(inner) is not None or is_mapping(inner) or is_list(inner)
+    if is_list(inner):
+        return _hides(_argument(inner, 0))
+    return inner is SecretStr or as_model(inner) is not None or is_mapping(inner)
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[Key]:

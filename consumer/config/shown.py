@@ -7,11 +7,16 @@ from typing import Any
 import yaml
 
 from consumer.config.model import Config
+from consumer.config.tempo import NO_EFFECT, find
 
 
 def as_tree(config: Config) -> dict[str, Any]:
-    """Plain values, the keys as they are written in YAML; what is not given is left out."""
-    return config.model_dump(mode="json", by_alias=True, exclude_none=True)
+    """Plain values under the keys of the YAML; without keys that are not given or do nothing."""
+    tree = config.model_dump(mode="json", by_alias=True, exclude_none=True)
+    for pattern in NO_EFFECT:
+        for _, block, key in find(tree, pattern):
+            del block[key]
+    return tree
 
 
 def as_yaml(config: Config) -> str:

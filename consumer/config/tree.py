@@ -37,7 +37,8 @@ _WORDS: Mapping[str, object] = {
     ".nan": float("nan"),
 }
 _PREFIX = "tag:yaml.org,2002:"
-_PLAIN_TAGS = {_PREFIX + name for name in ("null", "bool", "int", "float", "timestamp", "value")}
+_KINDS = ("null", "bool", "int", "float", "timestamp", "value", "merge", "str", "map", "seq")
+_TAGS = {_PREFIX + kind for kind in _KINDS}
 
 
 def read_tree(
@@ -111,6 +112,8 @@ class _Reader:
         if self._nodes > MAX_NODES or id(node) in self._open:
             what = "too many values" if self._nodes > MAX_NODES else "an alias of itself"
             raise ConfigError([Problem(shape.render(path) or "(top)", f"found {what}")])
+        if node.tag not in _TAGS:
+            self._add(path, f"found the tag {node.tag}, which is not known here", node)
         if isinstance(node, ScalarNode):
             return self._text(node, path)
         self._open.add(id(node))
@@ -149,13 +152,12 @@ class _Reader:
     def _text(self, node: ScalarNode, path: shape.Path) -> object:
         text = self.expand(node.value, path)
         plain = node.style is None
-        if node.tag not in _PLAIN_TAGS and node.tag != _PREFIX + "str":
-            self._add(path, f"found the tag {node.tag}, which is not known here", node)
-            return text
-        if not plain or (text != node.value and shape.wants_text(shape.at(Config, path))):
+        if text != node.value and shape.wants_text(shape.at(Config, path)):
             return text
         whole = _VARIABLE.fullmatch(node.value)
-        return reread(text) if whole and not whole["escaped"] else _scalar(text)
+        if whole and not whole["escaped"]:
+            return reread(text)
+        return _scalar(text) if plain else text
 
     def expand(self, text: str, path: shape.Path) -> str:
         def replacement(match: re.Match[str]) -> str:
