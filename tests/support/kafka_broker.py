@@ -20,6 +20,7 @@ from uuid import uuid4
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
+    KafkaError,
     KafkaException,
     Message,
     Producer,
@@ -28,7 +29,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from tests.support.processes import ChildProcess, free_port, wait_until
+from tests.support.processes import POLL_S, ChildProcess, free_port, wait_until
 
 POM = Path(__file__).parents[1] / "kafka" / "pom.xml"
 JARS = POM.parent / "target" / "jars"
@@ -36,6 +37,11 @@ COMPLETE = JARS / ".complete"
 MAVEN_TIMEOUT_S = 600
 START_TIMEOUT_S = 60.0
 CALL_TIMEOUT_S = 10.0
+NOT_YET = {
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+}
 
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
 JAVA_OPTIONS = ("-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
@@ -155,8 +161,7 @@ class KafkaCluster:
         try:
             partitions = consumer.list_topics(topic, timeout=CALL_TIMEOUT_S).topics[topic]
             asked = [TopicPartition(topic, number) for number in partitions.partitions]
-            answer = consumer.committed(asked, timeout=CALL_TIMEOUT_S)
-            return {each.partition: each.offset for each in answer}
+            return {each.partition: each.offset for each in _ask_committed(consumer, asked)}
         finally:
             consumer.close()
 
@@ -170,6 +175,18 @@ class KafkaCluster:
                 "log_level": "0",
             }
         )
+
+
+def _ask_committed(consumer: Consumer, asked: list[TopicPartition]) -> list[TopicPartition]:
+    """Ask again while a broker that has just started takes up its groups."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            return consumer.committed(asked, timeout=CALL_TIMEOUT_S)
+        except KafkaException as error:
+            if error.args[0].code() not in NOT_YET or time.monotonic() > deadline:
+                raise
+            time.sleep(POLL_S)
 
 
 class KafkaBroker(KafkaCluster):
@@ -248,10 +265,13 @@ class KafkaBroker(KafkaCluster):
         Producer(settings).init_transactions(START_TIMEOUT_S)
 
     def _serves(self) -> bool:
+        """Tell whether the broker is let in and leads every partition that it has."""
         try:
-            return bool(self.admin().list_topics(timeout=1.0).brokers)
+            found = self.admin().list_topics(timeout=1.0)
         except KafkaException:
             return False
+        partitions = [p for topic in found.topics.values() for p in topic.partitions.values()]
+        return bool(found.brokers) and all(p.leader >= 0 for p in partitions)
 
 
 def fetch_jars() -> Path:
