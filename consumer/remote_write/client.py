@@ -16,7 +16,6 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError, version
-from math import isfinite
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import urllib3
@@ -33,6 +32,7 @@ SINGLE_TENANT = "single-tenant"
 _ORG_ID = ORG_ID_HEADER.lower()
 _MAX_ERROR_BYTES = 1024
 _MAX_BODY_BYTES = 64 * 1024
+_SECONDS = re.compile(r"[0-9]{1,9}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 try:
@@ -205,14 +205,13 @@ def parse_retry_after(text: str, now_ms: int) -> float | None:
 
     None for what is neither, negative or past.
     """
+    if _SECONDS.fullmatch(text):
+        return float(text)
     try:
-        wait_s = float(text)
-    except ValueError:
-        try:
-            wait_s = parsedate_to_datetime(text).timestamp() - now_ms / 1000
-        except (ValueError, OverflowError):
-            return None
-    return wait_s if isfinite(wait_s) and wait_s >= 0 else None
+        wait_s = parsedate_to_datetime(text).timestamp() - now_ms / 1000
+    except (ValueError, OverflowError):
+        return None
+    return wait_s if wait_s >= 0 else None
 
 
 def _without_credentials(url: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 MASK = "***"
 
@@ -67,7 +68,11 @@ class Endpoint:
 
     def _secrets(self) -> set[str]:
         parts = urlsplit(self.url)
-        secrets = {self.password, self.bearer_token, parts.password, parts.query}
+        secrets = {self.password, self.bearer_token, parts.password}
+        secrets |= {value for _, value in parse_qsl(parts.query) if len(value) >= 4}
+        if self.user is not None:
+            pair = f"{self.user}:{self.password or ''}"
+            secrets.add(b64encode(pair.encode()).decode())
         # A short header value is rather "true" than a secret, and "1" is in every text.
         secrets |= {value.strip() for value in self.headers.values() if len(value.strip()) >= 4}
         for value in self.headers.values():

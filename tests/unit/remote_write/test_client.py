@@ -1,3 +1,4 @@
+# ruff: noqa: S106 - no secrets of anybody's
 from __future__ import annotations
 
 import re
@@ -94,9 +95,11 @@ def test_retry_after_may_be_a_date() -> None:
     assert parse_retry_after("Wed, 21 Oct 2015 07:27:00 GMT", now_ms) is None
 
 
-@pytest.mark.parametrize("text", ["", "nan", "inf", "-inf", "Wed, 99 Oct 2015", "1 2", "٣"])
-def test_an_odd_retry_after_is_ignored_or_a_number(text: str) -> None:
-    assert parse_retry_after(text, 0) in (None, 3.0)
+@pytest.mark.parametrize(
+    "text", ["", "nan", "inf", "-inf", "Wed, 99 Oct 2015", "1 2", "٣", "1.5", "1_0"]
+)
+def test_an_odd_retry_after_is_ignored(text: str) -> None:
+    assert parse_retry_after(text, 0) is None
 
 
 def test_the_protocol_headers_are_there() -> None:
@@ -183,11 +186,10 @@ def test_secrets_are_neither_shown_nor_in_errors() -> None:
     )
     assert "hush" not in repr(endpoint)
     assert endpoint.shown_url == "https://localhost/write"
-    found = endpoint.redact(
-        "hush-url hush-query hush-header Custom hush-scheme hush-password hush-token"
-    )
-    assert "hush-" not in found.replace("hush-query", "")
-    assert "hush-query" not in endpoint.redact("/write?token=hush-query")
+    secrets = ["url", "query", "header", "scheme", "password", "token"]
+    found = endpoint.redact(" ".join(f"hush-{secret}" for secret in secrets))
+    assert "hush" not in found.replace("hush-scheme", "")
+    assert "hush" not in endpoint.redact("Authorization: Custom hush-scheme")
 
 
 def test_an_endpoint_that_repeats_a_secret_does_not_get_it_into_the_error() -> None:
