@@ -14,7 +14,7 @@ from consumer.demo.shop import ShopTraffic, Trace
 from consumer.demo.topology import SHARES
 from consumer.distributor import Target
 from consumer.distributor.publisher import Writer
-from consumer.kafka import KafkaError, OutgoingRecord
+from consumer.kafka import OutgoingRecord
 
 ROUND_S = 0.05
 MAX_ARREARS_S = 1.0
@@ -57,12 +57,9 @@ class Load:
         now_s = self._clock.monotonic_s()
         self._due += self._rate * min(now_s - self._last_s, MAX_ARREARS_S)
         self._last_s = now_s
-        try:
-            while self._due > 0:
-                self._due -= self._write_one(self._furthest_behind())
-            failures = self._writer.flush(FLUSH_TIMEOUT_S)
-        except KafkaError as error:
-            failures = [str(error)]
+        while self._due > 0:
+            self._due -= self._write_one(self._furthest_behind())
+        failures = self._writer.flush(FLUSH_TIMEOUT_S)
         if failures:
             self.failure = failures[0]
 

@@ -47,6 +47,8 @@ DEAD_LETTER_TOPIC = "otlp_spans_dead_letters"
 START_TIMEOUT_S = 30.0
 DRAIN_TIMEOUT_S = 5.0
 POLL_S = 0.1
+QUIET = {"log_level": "2"}
+"""librdkafka's own lines would spoil the view; what fails is told by the flush."""
 
 WorkerCommand = Callable[[Path], Sequence[str]]
 
@@ -114,7 +116,7 @@ def _worker(
 @contextmanager
 def _otlp_listener(bootstrap: str, port: int, console: Console) -> Iterator[str]:
     """Yield the listener's address; empty, with a word about it, when the port is taken."""
-    writer = RecordWriter(writer_properties(bootstrap, {}))
+    writer = RecordWriter(writer_properties(bootstrap, QUIET))
     with closing(Publisher(writer)) as publisher:
         try:
             listener = HttpListener(make_app(publisher, Target(TOPIC)), host=HOST, port=port)
@@ -127,13 +129,15 @@ def _otlp_listener(bootstrap: str, port: int, console: Console) -> Iterator[str]
             yield ""
             return
         with listener:
-            console.print(f"OTLP/HTTP is taken on {listener.address}", soft_wrap=True)
+            console.print(
+                f"OTLP/HTTP is taken on {listener.address}", soft_wrap=True, highlight=False
+            )
             yield listener.address
 
 
 def _load(bootstrap: str, options: DemoOptions, clock: Clock) -> Load:
     traffic = [ShopTraffic(shop, options.seed + number) for number, shop in enumerate(SHOPS)]
-    writer = RecordWriter(writer_properties(bootstrap, {}))
+    writer = RecordWriter(writer_properties(bootstrap, QUIET))
     return Load(writer, Target(TOPIC), clock=clock, rate=options.rate, traffic=traffic)
 
 
@@ -169,7 +173,9 @@ def _conclude(console: Console, load: Load, reports: Mapping[str, TenantReport])
     for tenant, written in load.spans_by_tenant.items():
         report = reports.get(tenant)
         counted = 0 if report is None else round(report.calls)
-        console.print(f"{tenant}: {written} spans written, {counted} counted by the metrics")
+        console.print(
+            f"{tenant}: {written} spans written, {counted} counted by the metrics", highlight=False
+        )
         if report is None or not report.complete:
             missing.append(tenant)
     if missing:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from consumer.errors import SpanmillError
-from consumer.kafka import KafkaError, OutgoingRecord
+from consumer.kafka import OutgoingRecord
 
 MAX_WAITING = 64
 FLUSH_TIMEOUT_S = 10.0
@@ -97,19 +97,13 @@ class Publisher:
         return group
 
     def _write_group(self, group: Sequence[_Submission]) -> None:
-        written: list[_Submission] = []
-        for submission in group:
-            if not submission.outcome.set_running_or_notify_cancel():
-                continue
-            try:
-                for record in submission.records:
-                    self._writer.write(record)
-            except KafkaError as error:
-                submission.outcome.set_exception(NotWrittenError(str(error)))
-            else:
-                written.append(submission)
+        """Write a group that shares one fate: the writer does not say which record failed."""
+        wanted = [one for one in group if one.outcome.set_running_or_notify_cancel()]
+        for submission in wanted:
+            for record in submission.records:
+                self._writer.write(record)
         failures = self._writer.flush(FLUSH_TIMEOUT_S)
-        for submission in written:
+        for submission in wanted:
             if failures:
                 submission.outcome.set_exception(NotWrittenError(failures[0]))
             else:

@@ -13,6 +13,7 @@ from consumer.distributor.app import Target, make_app
 from consumer.distributor.listener import HttpListener
 from consumer.distributor.publisher import RECORD_TIMEOUT_MS, Publisher
 from consumer.kafka import RecordWriter
+from consumer.logs import start_logging
 
 DEFAULT_PORT = 4318
 """OTLP/HTTP's registered port."""
@@ -36,6 +37,7 @@ def writer_properties(bootstrap_servers: str, client: Mapping[str, str]) -> dict
 
 def run_distributor(config: Config, *, port: int = DEFAULT_PORT) -> int:
     """Listen on ``server.host`` until a signal ends it; the exit code, 1 when the port is taken."""
+    start_logging(config.server.log_level, config.server.log_format)
     kafka = config.kafka
     client = {name: value.get_secret_value() for name, value in kafka.client.items()}
     target = Target(kafka.topic, kafka.tenant_header)

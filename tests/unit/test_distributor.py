@@ -22,7 +22,7 @@ from consumer.distributor.app import MAX_BODY_BYTES
 from consumer.distributor.otlp import RequestRefusedError, inflate, parse_request
 from consumer.distributor.publisher import MAX_WAITING, NotWrittenError, OverloadedError
 from consumer.distributor.split import split_by_trace
-from consumer.kafka import KafkaError, OutgoingRecord
+from consumer.kafka import OutgoingRecord
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
@@ -34,12 +34,9 @@ TRACE_B = bytes(range(0xF0, 0x100))
 class FakeWriter:
     records: list[OutgoingRecord] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
-    refuses: bool = False
     gate: threading.Event | None = None
 
     def write(self, record: OutgoingRecord) -> None:
-        if self.refuses:
-            raise KafkaError("no broker")
         self.records.append(record)
 
     def flush(self, timeout_s: float) -> Sequence[str]:
@@ -339,13 +336,6 @@ def test_when_kafka_does_not_acknowledge_the_client_is_asked_to_come_again(
     assert b"_MSG_TIMED_OUT" in answer.data
 
 
-def test_when_kafka_refuses_a_record_the_client_is_asked_to_come_again(
-    listening: Listening,
-) -> None:
-    listening.writer.refuses = True
-    assert listening.post(one_span()).status == 503
-
-
 def test_too_many_waiting_requests_are_refused_at_once() -> None:
     writer = FakeWriter(gate=threading.Event())
     assert writer.gate is not None
@@ -361,24 +351,13 @@ def test_too_many_waiting_requests_are_refused_at_once() -> None:
     assert all(outcome.exception() is None for outcome in taken)
 
 
-def test_one_refused_submission_does_not_fail_another_of_its_group() -> None:
-    class Picky(FakeWriter):
-        def write(self, record: OutgoingRecord) -> None:
-            if record.value == b"bad":
-                raise KafkaError("too large")
-            super().write(record)
-
-    writer = Picky(gate=threading.Event())
-    assert writer.gate is not None
-    publisher = Publisher(writer)
-    outcomes = [publisher.publish([OutgoingRecord("t", value)]) for value in (b"", b"bad", b"good")]
-    writer.gate.set()
-    publisher.close()
-    assert [type(outcome.exception()) for outcome in outcomes] == [
-        type(None),
-        NotWrittenError,
-        type(None),
-    ]
+def test_a_failed_group_does_not_fail_the_next() -> None:
+    writer = FakeWriter(failures=["timed out"])
+    with closing(Publisher(writer)) as publisher:
+        failed = publisher.publish([OutgoingRecord("t", b"bad")])
+        assert isinstance(failed.exception(timeout=5), NotWrittenError)
+        writer.failures = []
+        assert publisher.publish([OutgoingRecord("t", b"good")]).exception(timeout=5) is None
 
 
 def test_an_abandoned_submission_is_not_written() -> None:

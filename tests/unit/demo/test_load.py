@@ -10,7 +10,7 @@ from consumer.demo.load import Load
 from consumer.demo.shop import ShopTraffic
 from consumer.demo.topology import SHARES, SHOPS
 from consumer.distributor import Target
-from consumer.kafka import KafkaError, OutgoingRecord
+from consumer.kafka import OutgoingRecord
 
 
 @dataclass
@@ -31,11 +31,8 @@ class HandClock:
 class FakeWriter:
     records: list[OutgoingRecord] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
-    refuses: bool = False
 
     def write(self, record: OutgoingRecord) -> None:
-        if self.refuses:
-            raise KafkaError("no broker")
         self.records.append(record)
 
     def flush(self, timeout_s: float) -> Sequence[str]:
@@ -101,12 +98,12 @@ def test_spans_counted_are_spans_written() -> None:
     assert load.spans == spans > 0
 
 
-@pytest.mark.parametrize("writer", [FakeWriter(failures=["timed out"]), FakeWriter(refuses=True)])
-def test_it_goes_on_and_says_why_when_kafka_does_not_take_records(writer: FakeWriter) -> None:
+def test_it_goes_on_and_says_why_when_kafka_does_not_take_records() -> None:
     clock = HandClock()
-    load = make_load(writer, clock)
+    load = make_load(FakeWriter(failures=["timed out"]), clock)
     run(load, clock, 2)
-    assert load.failure in {"timed out", "no broker"}
+    assert load.failure == "timed out"
+    assert load.spans > 0
 
 
 def test_its_thread_ends_with_the_block() -> None:
