@@ -14,9 +14,11 @@ PYTHON ?= $(firstword $(foreach p,$(CANDIDATES),$(shell $(p) -c '$(NEW_ENOUGH)' 
 
 NATIVE_SOURCES := $(shell find native -name target -prune -o -type f -print 2>/dev/null)
 KAFKA_JARS := tests/kafka/target/jars/.complete
+CARGO := $(shell command -v cargo 2>/dev/null)
+CRATE := --quiet --locked --manifest-path native/Cargo.toml
 ONE_CORE := $(shell command -v taskset >/dev/null 2>&1 && echo taskset -c 0)
 
-.PHONY: help setup demo test check format lint types imports native-lint sizes bench lock clean
+.PHONY: help setup demo test check format lint types imports native-lint native-test sizes bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 16
@@ -26,7 +28,7 @@ setup: $(STAMPS)/package $(STAMPS)/native ## make .venv: pinned dependencies, sp
 demo: setup ## watch the whole chain work (DURATION=20: for 20 seconds)
 	@$(VENV)/bin/spanmill demo $(if $(DURATION),--duration $(DURATION))
 
-test: setup $(KAFKA_JARS) ## run the tests (ARGS="-k name": those of that name)
+test: setup $(if $(ARGS),,native-test) $(KAFKA_JARS) ## run the tests (ARGS="-k name": only pytest's of that name)
 	@$(PY) -m pytest $(ARGS)
 
 check: format lint types imports native-lint sizes ## format, lint, types, import walls, sizes
@@ -55,7 +57,11 @@ imports: setup
 	@$(VENV)/bin/lint-imports
 
 native-lint: $(STAMPS)/dependencies
-	@scripts/lint-native.sh "$(PY)"
+	@$(if $(CARGO),cargo fmt --manifest-path native/Cargo.toml --check)
+	@$(if $(CARGO),PYO3_PYTHON="$(CURDIR)/$(PY)" cargo clippy $(CRATE) --all-targets -- -D warnings)
+
+native-test:
+	@$(if $(CARGO),cargo test $(CRATE) --no-default-features)
 
 sizes: setup
 	@$(PY) -m pytest -q tests/unit/test_tidy.py
