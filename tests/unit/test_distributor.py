@@ -3,10 +3,15 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import signal
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import urllib3
@@ -22,8 +27,9 @@ from consumer.distributor.app import MAX_BODY_BYTES
 from consumer.distributor.otlp import RequestRefusedError, inflate, parse_request
 from consumer.distributor.publisher import MAX_WAITING, NotWrittenError, OverloadedError
 from consumer.distributor.split import split_by_trace
-from consumer.kafka import OutgoingRecord
+from consumer.kafka import OutgoingRecord, mock_cluster
 
+ROOT = Path(__file__).parents[2]
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 TRACE_A = bytes(range(16))
@@ -393,3 +399,43 @@ def test_a_span_larger_than_a_record_is_refused() -> None:
     assert split.rejected == 1
     assert "larger than a record" in split.rejection_text
     assert len(split.records) == 1
+
+
+PROGRAM = """
+import sys
+from consumer.config import load_config
+from consumer.distributor import run_distributor
+settings = ["kafka.bootstrap_servers=" + sys.argv[1], "server.host=127.0.0.1"]
+sys.exit(run_distributor(load_config(None, overrides=settings, environ={}), port=int(sys.argv[2])))
+"""
+
+
+def test_the_program_serves_until_sigterm_and_ends_with_0() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    retries = urllib3.Retry(connect=50, backoff_factor=0.1, backoff_max=0.1)
+    with (
+        mock_cluster(["otlp_spans"]) as bootstrap,
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, bootstrap, str(port)], cwd=ROOT
+        ) as running,
+        urllib3.PoolManager(retries=retries) as pool,
+    ):
+        url = f"http://127.0.0.1:{port}/v1/traces"
+        answer = pool.request("POST", url, body=one_span(), headers={"Content-Type": PROTOBUF})
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(10) == 0
+    assert answer.status == 200
+
+
+def test_a_taken_port_ends_the_program_with_1() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = str(holder.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, "127.0.0.1:9", port],
+            cwd=ROOT,
+            capture_output=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert b"cannot listen on 127.0.0.1:" in done.stderr
