@@ -49,6 +49,7 @@ class Dispatcher:
         self._lanes = Lanes(endpoint, Gate(self._backoff))
         self._log_limit = LogLimit(clock)
         self._changed = Condition()
+        self._hurries = False
         self._stopped = False
         self._threads = [
             Thread(target=self._run, name=f"remote-write-{self._name}-{number}", daemon=True)
@@ -80,8 +81,9 @@ class Dispatcher:
             return self._lanes.behind()
 
     def hurry(self) -> None:
-        """End all waits for another attempt."""
+        """End all waits for another attempt; from now on no Retry-After is waited for."""
         with self._changed:
+            self._hurries = True
             self._lanes.hurry(self._clock.monotonic_s())
             self._changed.notify_all()
 
@@ -202,7 +204,7 @@ class Dispatcher:
         if isinstance(outcome, Rejected) and not outcome.answered:
             gate.abort()
         elif isinstance(outcome, Retry) and not outcome.trouble.is_the_tenants:
-            gate.failed(lane.tenant, self._clock.monotonic_s(), outcome.retry_after_s)
+            gate.failed(lane.tenant, self._clock.monotonic_s(), self._retry_after_s(outcome))
         else:
             gate.answered(lane.tenant, begun_s)
 
@@ -212,7 +214,10 @@ class Dispatcher:
             lane.finish_request(request)
             return now_s
         lane.fail(outcome.trouble, now_s)
-        return now_s + self._backoff.wait_s(lane.attempts, outcome.retry_after_s)
+        return now_s + self._backoff.wait_s(lane.attempts, self._retry_after_s(outcome))
+
+    def _retry_after_s(self, outcome: Retry) -> float | None:
+        return None if self._hurries else outcome.retry_after_s
 
     def _report(self, tenant: str, request: EncodedRequest, outcome: Outcome) -> None:
         """Count and log an outcome."""
