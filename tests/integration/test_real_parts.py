@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from consumer.kafka import OutgoingRecord, RecordWriter
 from tests.conftest import NewPrometheus
 from tests.support.kafka_broker import KafkaBroker, KafkaCluster
+from tests.support.processes import ChildFailedError, ChildProcess
 from tests.support.prometheus import Prometheus
 
 RECORD_TIME_MS = 1_700_000_000_000
@@ -72,3 +75,21 @@ def test_prometheus_says_what_is_wrong_with_a_query(prometheus: Prometheus) -> N
 def test_prometheus_starts_with_feature_flags(new_prometheus: NewPrometheus) -> None:
     server = new_prometheus(features=["native-histograms", "exemplar-storage"], out_of_order="30d")
     assert server.query("vector(3)", time.time())[0].value == 3.0
+
+
+def test_a_child_that_ends_while_starting_shows_the_end_of_its_log(tmp_path: Path) -> None:
+    child = ChildProcess([sys.executable, "-c", "raise SystemExit('no disk')"], tmp_path / "log")
+    with child, pytest.raises(ChildFailedError, match="no disk"):
+        child.start()
+        child.wait_ready(lambda: False, 20.0)
+
+
+def test_a_child_that_ignores_the_signal_to_end_is_killed_and_reaped(tmp_path: Path) -> None:
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True)"
+    command = [sys.executable, "-c", f"{deaf}; time.sleep(60)"]
+    child = ChildProcess(command, tmp_path / "log")
+    with child:
+        child.start()
+        child.wait_ready(lambda: "up" in child.log_text(), 20.0)
+        assert child.stop(timeout_s=0.2) == -9
+    assert not child.running
