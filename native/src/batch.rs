@@ -1,0 +1,256 @@
+//! A batch of records, walked from the outermost message to the spans.
+
+use crate::columns::{Records, Resources, Spans};
+use crate::dictionary::{ABSENT, Dictionary};
+use crate::measure::measure;
+use crate::normalise::normalise;
+use crate::schema::{ENTITY_REF, RESOURCE, SCOPE, SPAN};
+use crate::span::{self, Span};
+use crate::value::{attribute, text};
+use crate::wanted::Wanted;
+use crate::wire::{MAX_DEPTH, Malformed, Reader, Result};
+
+/// What to read.
+pub struct Projection {
+    pub span_keys: Wanted,
+    pub resource_keys: Wanted,
+    pub all_resource_attributes: bool,
+    pub status_message: bool,
+    /// Records are Tempo's `PushBytesRequest`.
+    pub push_bytes: bool,
+}
+
+/// A record that is malformed: nothing of it is in the batch.
+pub struct Failure {
+    pub record: usize,
+    pub offset: usize,
+    pub what: &'static str,
+}
+
+/// All tables of one batch. Its buffers serve the next one.
+pub struct Batch {
+    projection: Projection,
+    pub strings: Dictionary,
+    pub records: Records,
+    pub resources: Resources,
+    pub spans: Spans,
+    pub failures: Vec<Failure>,
+    scratch: Vec<u8>,
+}
+
+/// Places for the values of wanted keys while a resource or span is read.
+struct Values<'a> {
+    resource: Vec<Option<&'a [u8]>>,
+    all: Vec<(&'a [u8], &'a [u8])>,
+    span: Vec<Option<&'a [u8]>>,
+}
+
+impl Batch {
+    pub fn new(projection: Projection) -> Self {
+        Batch {
+            strings: Dictionary::default(),
+            records: Records::default(),
+            resources: Resources::new(projection.resource_keys.count()),
+            spans: Spans::new(projection.span_keys.count()),
+            failures: Vec::new(),
+            scratch: Vec::new(),
+            projection,
+        }
+    }
+
+    /// Replace what the batch holds by what is in `records`.
+    pub fn read(&mut self, records: &[&[u8]]) {
+        self.clear();
+        let mut values = Values {
+            resource: vec![None; self.projection.resource_keys.count()],
+            all: Vec::new(),
+            span: vec![None; self.projection.span_keys.count()],
+        };
+        for (index, record) in records.iter().enumerate() {
+            let rows = (self.strings.count(), self.resources.rows(), self.spans.rows());
+            let outcome = self.record(index as u32, record, &mut values);
+            if let Err(Malformed { address, what }) = outcome {
+                let offset = address.saturating_sub(record.as_ptr() as usize);
+                self.failures.push(Failure { record: index, offset, what });
+                self.strings.truncate(rows.0);
+                self.resources.truncate(rows.1);
+                self.spans.truncate(rows.2);
+            }
+            self.records.skip.push(u8::from(outcome.unwrap_or(false)));
+            self.records.spans.push((self.spans.rows() - rows.2) as i64);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.strings.clear();
+        self.records.skip.clear();
+        self.records.spans.clear();
+        self.resources.truncate(0);
+        self.spans.truncate(0);
+        self.failures.clear();
+    }
+
+    /// Read one record; true when its sender wants no metrics of it.
+    fn record<'a>(&mut self, index: u32, bytes: &'a [u8], values: &mut Values<'a>) -> Result<bool> {
+        if !self.projection.push_bytes {
+            self.traces(index, bytes, values)?;
+            return Ok(false);
+        }
+        let mut skip = false;
+        let mut reader = Reader::new(bytes);
+        while !reader.is_empty() {
+            match reader.tag()? {
+                0x12 => self.traces(index, reader.bytes()?, values)?,
+                0x28 => skip = reader.varint()? != 0,
+                other => reader.skip(other, MAX_DEPTH)?,
+            }
+        }
+        Ok(skip)
+    }
+
+    fn traces<'a>(&mut self, record: u32, bytes: &'a [u8], values: &mut Values<'a>) -> Result<()> {
+        let mut reader = Reader::new(bytes);
+        while !reader.is_empty() {
+            match reader.tag()? {
+                0x0a => {
+                    let resource_spans = reader.bytes()?;
+                    self.resource(resource_spans, values)?;
+                    self.scopes(resource_spans, values)?;
+                    self.spans.belong_to(record, self.resources.rows() as u32 - 1);
+                }
+                other => reader.skip(other, MAX_DEPTH)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Add the resource of these `ResourceSpans`, wherever it stands in them.
+    fn resource<'a>(&mut self, bytes: &'a [u8], values: &mut Values<'a>) -> Result<()> {
+        values.resource.fill(None);
+        values.all.clear();
+        let mut parts: Vec<&[u8]> = Vec::new();
+        let mut merged = false;
+        let mut reader = Reader::new(bytes);
+        while !reader.is_empty() {
+            match reader.tag()? {
+                0x0a => {
+                    let part = reader.bytes()?;
+                    merged |= read_resource(part, &self.projection, values)?;
+                    parts.push(part);
+                }
+                other => reader.skip(other, MAX_DEPTH - 1)?,
+            }
+        }
+        if !merged {
+            return self.push_resource(values);
+        }
+        let mut normal = Vec::new();
+        normalise(&RESOURCE, &parts, &mut normal)?;
+        let mut values = Values {
+            resource: vec![None; values.resource.len()],
+            all: Vec::new(),
+            span: Vec::new(),
+        };
+        read_resource(&normal, &self.projection, &mut values)?;
+        self.push_resource(&values)
+    }
+
+    fn push_resource(&mut self, values: &Values) -> Result<()> {
+        for (column, value) in self.resources.attributes.iter_mut().zip(&values.resource) {
+            column.push(code_of(*value, &mut self.strings, &mut self.scratch)?);
+        }
+        for (key, value) in &values.all {
+            self.resources.all_keys.push(self.strings.code(key));
+            let code = code_of(Some(value), &mut self.strings, &mut self.scratch)?;
+            self.resources.all_values.push(code);
+        }
+        self.resources.end_row();
+        Ok(())
+    }
+
+    fn scopes<'a>(&mut self, bytes: &'a [u8], values: &mut Values<'a>) -> Result<()> {
+        let mut reader = Reader::new(bytes);
+        while !reader.is_empty() {
+            match reader.tag()? {
+                0x12 => self.scope(reader.bytes()?, values)?,
+                other => reader.skip(other, MAX_DEPTH - 1)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn scope<'a>(&mut self, bytes: &'a [u8], values: &mut Values<'a>) -> Result<()> {
+        let mut reader = Reader::new(bytes);
+        while !reader.is_empty() {
+            match reader.tag()? {
+                0x0a => drop(measure(&SCOPE, reader.bytes()?, MAX_DEPTH - 3)?),
+                0x12 => self.span(reader.bytes()?, values)?,
+                other => reader.skip(other, MAX_DEPTH - 2)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn span<'a>(&mut self, bytes: &'a [u8], values: &mut Values<'a>) -> Result<()> {
+        let span = span::read(bytes, &self.projection.span_keys, &mut values.span)?;
+        if !span.measure.merged {
+            return self.push_span(&span, &values.span);
+        }
+        let mut normal = Vec::new();
+        normalise(&SPAN, &[bytes], &mut normal)?;
+        let mut values = vec![None; values.span.len()];
+        let span = span::read(&normal, &self.projection.span_keys, &mut values)?;
+        self.push_span(&span, &values)
+    }
+
+    #[inline]
+    fn push_span(&mut self, span: &Span, values: &[Option<&[u8]>]) -> Result<()> {
+        self.spans.name.push(self.strings.code(span.name));
+        for (column, value) in self.spans.attributes.iter_mut().zip(values) {
+            column.push(code_of(*value, &mut self.strings, &mut self.scratch)?);
+        }
+        if self.projection.status_message {
+            self.spans.status_message.push(self.strings.code(span.status_message));
+        }
+        self.spans.push(span);
+        Ok(())
+    }
+}
+
+/// Add one occurrence of a resource to `values`; true when it has to be normalised.
+fn read_resource<'a>(
+    bytes: &'a [u8],
+    projection: &Projection,
+    values: &mut Values<'a>,
+) -> Result<bool> {
+    const DEPTH: u32 = MAX_DEPTH - 2;
+    let mut merged = false;
+    let mut reader = Reader::new(bytes);
+    while !reader.is_empty() {
+        match reader.tag()? {
+            0x0a => {
+                let pair = attribute(reader.bytes()?, DEPTH - 1)?;
+                merged |= pair.merged;
+                if projection.all_resource_attributes {
+                    values.all.push((pair.key, pair.value));
+                }
+                if let Some(column) = projection.resource_keys.column(pair.key)
+                    && values.resource[column].is_none()
+                {
+                    values.resource[column] = Some(pair.value);
+                }
+            }
+            0x1a => drop(measure(&ENTITY_REF, reader.bytes()?, DEPTH - 1)?),
+            other => reader.skip(other, DEPTH)?,
+        }
+    }
+    Ok(merged)
+}
+
+#[inline]
+fn code_of(value: Option<&[u8]>, strings: &mut Dictionary, scratch: &mut Vec<u8>) -> Result<u32> {
+    match value {
+        None => Ok(ABSENT),
+        Some(value) => Ok(strings.code(text(value, scratch)?)),
+    }
+}

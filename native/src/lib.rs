@@ -1,0 +1,20 @@
+//! OTLP bytes to columns: the wire-format walk behind `consumer/decode/native.py`.
+//!
+//! The Python twin, `consumer/decode/python.py`, gives the same columns; the contract and
+//! property tests hold the two together. The module's interface is `spanmill_native.pyi`.
+
+#![deny(unsafe_code)]
+
+pub mod batch;
+pub mod columns;
+pub mod dictionary;
+pub mod ids;
+pub mod measure;
+pub mod normalise;
+#[cfg(feature = "python")]
+mod python;
+pub mod schema;
+pub mod span;
+pub mod value;
+pub mod wanted;
+pub mod wire;

@@ -1,0 +1,135 @@
+//! The module as Python sees it: plain values in and out.
+
+use bytemuck::{NoUninit, cast_slice};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyString};
+
+use crate::batch::{Batch, Projection};
+use crate::dictionary::Dictionary;
+use crate::wanted::Wanted;
+
+#[pyclass]
+struct Walker {
+    batch: Batch,
+}
+
+#[pymethods]
+impl Walker {
+    #[new]
+    #[pyo3(signature = (*, span_keys, resource_keys, all_resource_attributes, status_message, push_bytes))]
+    fn new(
+        span_keys: Vec<Vec<u8>>,
+        resource_keys: Vec<Vec<u8>>,
+        all_resource_attributes: bool,
+        status_message: bool,
+        push_bytes: bool,
+    ) -> Self {
+        let batch = Batch::new(Projection {
+            span_keys: Wanted::new(&span_keys),
+            resource_keys: Wanted::new(&resource_keys),
+            all_resource_attributes,
+            status_message,
+            push_bytes,
+        });
+        Walker { batch }
+    }
+
+    fn walk(&mut self, py: Python<'_>, values: Vec<Bound<'_, PyBytes>>) -> PyResult<Columns> {
+        let records: Vec<&[u8]> = values.iter().map(|value| value.as_bytes()).collect();
+        let batch = &mut self.batch;
+        py.detach(|| batch.read(&records));
+        Columns::of(py, batch)
+    }
+}
+
+#[pyclass(frozen, get_all)]
+struct Columns {
+    strings: Py<PyList>,
+    valid: Py<PyBytes>,
+    failures: Vec<(usize, usize, &'static str)>,
+    skip: Py<PyBytes>,
+    spans: Py<PyBytes>,
+    resource_attributes: Vec<Py<PyBytes>>,
+    all_offsets: Py<PyBytes>,
+    all_keys: Py<PyBytes>,
+    all_values: Py<PyBytes>,
+    record: Py<PyBytes>,
+    resource: Py<PyBytes>,
+    name: Py<PyBytes>,
+    kind: Py<PyBytes>,
+    status: Py<PyBytes>,
+    start_ns: Py<PyBytes>,
+    end_ns: Py<PyBytes>,
+    size_bytes: Py<PyBytes>,
+    trace_id: Py<PyBytes>,
+    span_id: Py<PyBytes>,
+    parent_id: Py<PyBytes>,
+    is_root: Py<PyBytes>,
+    attributes: Vec<Py<PyBytes>>,
+    status_message: Py<PyBytes>,
+}
+
+impl Columns {
+    fn of(py: Python<'_>, batch: &Batch) -> PyResult<Self> {
+        let (records, resources, spans) = (&batch.records, &batch.resources, &batch.spans);
+        let (strings, valid) = decode(py, &batch.strings)?;
+        let failures = batch.failures.iter();
+        Ok(Columns {
+            strings,
+            valid: bytes(py, &valid),
+            failures: failures.map(|one| (one.record, one.offset, one.what)).collect(),
+            skip: bytes(py, &records.skip),
+            spans: bytes(py, &records.spans),
+            resource_attributes: resources
+                .attributes
+                .iter()
+                .map(|codes| bytes(py, codes))
+                .collect(),
+            all_offsets: bytes(py, &resources.all_offsets),
+            all_keys: bytes(py, &resources.all_keys),
+            all_values: bytes(py, &resources.all_values),
+            record: bytes(py, &spans.record),
+            resource: bytes(py, &spans.resource),
+            name: bytes(py, &spans.name),
+            kind: bytes(py, &spans.kind),
+            status: bytes(py, &spans.status),
+            start_ns: bytes(py, &spans.start_ns),
+            end_ns: bytes(py, &spans.end_ns),
+            size_bytes: bytes(py, &spans.size_bytes),
+            trace_id: bytes(py, &spans.trace_id),
+            span_id: bytes(py, &spans.span_id),
+            parent_id: bytes(py, &spans.parent_id),
+            is_root: bytes(py, &spans.is_root),
+            attributes: spans.attributes.iter().map(|codes| bytes(py, codes)).collect(),
+            status_message: bytes(py, &spans.status_message),
+        })
+    }
+}
+
+fn bytes<T: NoUninit>(py: Python<'_>, column: &[T]) -> Py<PyBytes> {
+    PyBytes::new(py, cast_slice(column)).unbind()
+}
+
+/// Every text as `str`, and whether it was UTF-8.
+fn decode(py: Python<'_>, dictionary: &Dictionary) -> PyResult<(Py<PyList>, Vec<u8>)> {
+    let strings = PyList::empty(py);
+    let mut valid = Vec::with_capacity(dictionary.count());
+    for text in dictionary.texts() {
+        let decoded = std::str::from_utf8(text);
+        valid.push(u8::from(decoded.is_ok()));
+        match decoded {
+            Ok(text) => strings.append(PyString::new(py, text))?,
+            Err(_) => {
+                let escaped = ("utf-8", "surrogateescape");
+                strings.append(PyBytes::new(py, text).call_method1("decode", escaped)?)?;
+            }
+        }
+    }
+    Ok((strings.unbind(), valid))
+}
+
+#[pymodule]
+fn spanmill_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Walker>()?;
+    module.add_class::<Columns>()
+}
