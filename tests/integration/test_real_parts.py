@@ -79,9 +79,10 @@ def test_prometheus_starts_with_feature_flags(new_prometheus: NewPrometheus) -> 
 
 def test_a_child_that_ends_while_starting_shows_the_end_of_its_log(tmp_path: Path) -> None:
     child = ChildProcess([sys.executable, "-c", "raise SystemExit('no disk')"], tmp_path / "log")
-    with child, pytest.raises(ChildFailedError, match="no disk"):
+    with child:
         child.start()
-        child.wait_ready(lambda: False, 20.0)
+        with pytest.raises(ChildFailedError, match="no disk"):
+            child.wait_ready(lambda: False, 20.0)
 
 
 def test_a_child_that_ignores_the_signal_to_end_is_killed_and_reaped(tmp_path: Path) -> None:
