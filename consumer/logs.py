@@ -90,14 +90,15 @@ class LimitedLog:
         self._logger = logger
         self._limit = LogLimit(clock)
 
-    def warning(self, key: str, text: str, **fields: object) -> None:
+    def tell(self, key: str, text: str, **fields: object) -> None:
         """Log ``text`` unless ``key`` had its line a short while ago."""
         suppressed = self._limit.pass_through(key)
         if suppressed is None:
             return
         if suppressed:
             fields["suppressed"] = suppressed
-        self._logger.warning(text, extra=fields)
+        extra = {f"{name}_" if name in _OWN_FIELDS else name: fields[name] for name in fields}
+        self._logger.warning(text, extra=extra)
 
 
 def _timestamp(record: logging.LogRecord) -> datetime:

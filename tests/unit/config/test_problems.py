@@ -107,8 +107,8 @@ processing_guarantee: twice
         (
             "metrics_generator: {registry: {external_labels: {a-b: x}}}",
             (
-                "metrics_generator.registry.external_labels.a-b: found 'a-b', expected a label name:"
-                " letters, digits and _, no digit in front"
+                "metrics_generator.registry.external_labels.a-b: found 'a-b', expected"
+                " a label name: letters, digits and _, no digit in front"
             ),
         ),
         (

@@ -63,7 +63,7 @@ overrides: {defaults: {metrics_generator: {processors: []}}}
         "metrics_generator: {storage: {remote_write: [{url: 'http://u:hunter2@a/x'}]}}",
         "metrics_generator: {storage: {remote_write: [{url: 'http:///x?key=hunter2'}]}}",
         "metrics_generator: {storage: {remote_write: [{url: 'http://a', basic_auth: hunter2}]}}",
-        "metrics_generator: {storage: {remote_write: [{url: http://a, bearer_token: {a: hunter2}}]}}",
+        "metrics_generator: {storage: {remote_write: [{url: x, bearer_token: {a: hunter2}}]}}",
         "metrics_generator: {storage: {remote_write: [{url: 'http://a', headers: hunter2}]}}",
         "metrics_generator: {storage: {remote_write: [{url: 'http://a', oauth2: {x: hunter2}}]}}",
         "kafka: {client: {sasl.password: 'hunter2}}",
