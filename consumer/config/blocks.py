@@ -29,7 +29,10 @@ OWN_CLIENT_KEYS = {
 }
 """librdkafka properties that are set by spanmill, and the key that sets them, if any."""
 
-_SECRET_WORDS = ("password", "secret", "token", "credential", "jaas", "oauthbearer.config", ".pem")
+_SECRET_WORDS = (
+    *("password", "passphrase", "secret", "token", "credential"),
+    *("jaas", "oauthbearer.config", "assertion", ".pem"),
+)
 
 
 def _property_text(value: object) -> object:

@@ -121,7 +121,7 @@ class MetricsGeneratorConfig(Block):
     """Tempo's name for `kafka.encoding`: `push-bytes` is `tempo`, `otlp` is `otlp_proto`."""
     instance_id: str | None = None
     """Tempo's name for `kafka.group_instance_id`."""
-    ring: Mapping[str, object] | None = None
+    ring: Mapping[str, object] | None = Field(default=None, repr=False)
     """Tempo's ring."""
     ring_mode: Literal["partition", "generator"] | None = None
     """Tempo's ring."""

@@ -61,7 +61,7 @@ class GeneratorLimits(Block):
     """The slack; 0: as in `metrics_generator`."""
     ring_size: int | None = None
     """Tempo's ring."""
-    forwarder: Mapping[str, object] | None = None
+    forwarder: Mapping[str, object] | None = Field(default=None, repr=False)
     """Tempo's queue in its distributor."""
 
 
@@ -70,19 +70,19 @@ class DefaultLimits(Block):
 
     metrics_generator: GeneratorLimits = GeneratorLimits()
     """What is made of the spans."""
-    ingestion: Mapping[str, object] | None = None
+    ingestion: Mapping[str, object] | None = Field(default=None, repr=False)
     """Tempo's distributor."""
-    read: Mapping[str, object] | None = None
+    read: Mapping[str, object] | None = Field(default=None, repr=False)
     """Tempo's queries."""
-    compaction: Mapping[str, object] | None = None
+    compaction: Mapping[str, object] | None = Field(default=None, repr=False)
     """Tempo's blocks."""
-    global_: Mapping[str, object] | None = Field(default=None, alias="global")
+    global_: Mapping[str, object] | None = Field(default=None, alias="global", repr=False)
     """Tempo's blocks."""
-    storage: Mapping[str, object] | None = None
+    storage: Mapping[str, object] | None = Field(default=None, repr=False)
     """Tempo's blocks."""
     forwarders: tuple[str, ...] | None = None
     """Tempo's distributor."""
-    cost_attribution: Mapping[str, object] | None = None
+    cost_attribution: Mapping[str, object] | None = Field(default=None, repr=False)
     """Tempo's distributor."""
 
 
@@ -91,7 +91,7 @@ class OverridesConfig(Block):
 
     defaults: DefaultLimits = DefaultLimits()
     """The limits of every tenant."""
-    user_configurable_overrides: Mapping[str, object] | None = None
+    user_configurable_overrides: Mapping[str, object] | None = Field(default=None, repr=False)
     """Tempo's HTTP API for limits."""
     enable_legacy_overrides: bool | None = None
     """Tempo's older form of limits."""

@@ -21,6 +21,9 @@ metrics_generator:
       basic_auth: {username: user, password: hunter2}
     - {url: 'http://b/x', bearer_token: hunter2}
     - {url: 'http://c/x', authorization: {credentials: hunter2}}
+  ring: {kvstore: {etcd: {password: hunter2}}}
+overrides:
+  user_configurable_overrides: {client: {s3: {secret_key: hunter2}}}
 """
 
 
