@@ -55,7 +55,7 @@ def worker(config: ConfigFile = None, settings: Settings = None) -> None:
     loaded = _load(config, settings)
     require_remote_write(loaded)
     _start_logging(loaded)
-    from consumer.worker import run_worker
+    from consumer.assembly import run_worker
 
     raise typer.Exit(run_worker(loaded))
 

@@ -90,7 +90,7 @@ class LimitedLog:
         self._logger = logger
         self._limit = LogLimit(clock)
 
-    def tell(self, key: str, text: str, **fields: object) -> None:
+    def warning(self, key: str, text: str, **fields: object) -> None:
         """Log ``text`` unless ``key`` had its line a short while ago."""
         suppressed = self._limit.pass_through(key)
         if suppressed is None:

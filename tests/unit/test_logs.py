@@ -144,12 +144,12 @@ def test_a_repeated_warning_is_told_once_a_minute_with_the_number_kept_back() ->
     stream = io.StringIO()
     start_logging("info", "json", stream=stream)
     clock = HandClock()
-    log = LimitedLog(logging.getLogger("a"), clock)
+    limited = LimitedLog(logging.getLogger("a"), clock)
     for _ in range(5):
-        log.tell("commit", "commit failed", partition=1)
-    log.tell("sink", "sink failed")
+        limited.warning("commit", "commit failed", partition=1)
+    limited.warning("sink", "sink failed")
     clock.sleep_s(61)
-    log.tell("commit", "commit failed", partition=1)
+    limited.warning("commit", "commit failed", partition=1)
     assert [(line["message"], line.get("suppressed")) for line in lines(stream)] == [
         ("commit failed", None),
         ("sink failed", None),
@@ -160,6 +160,6 @@ def test_a_repeated_warning_is_told_once_a_minute_with_the_number_kept_back() ->
 def test_a_percent_sign_in_a_repeated_warning_is_just_that() -> None:
     stream = io.StringIO()
     start_logging("info", "json", stream=stream)
-    LimitedLog(logging.getLogger("a"), HandClock()).tell("key", "100 % of %s", name="x")
+    LimitedLog(logging.getLogger("a"), HandClock()).warning("key", "100 % of %s", name="x")
     [line] = lines(stream)
     assert (line["message"], line["name_"]) == ("100 % of %s", "x")
