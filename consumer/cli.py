@@ -8,7 +8,6 @@ what it needs when it runs, so that ``--help`` and ``version`` are quick.
 
 from __future__ import annotations
 
-import logging
 import platform
 import sys
 from dataclasses import replace
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from consumer.config import Config
 
 EXIT_USER = 2
-
-_log = logging.getLogger(__name__)
 
 app = typer.Typer(
     name="spanmill",
@@ -172,8 +169,6 @@ def _start_logging(config: Config) -> None:
     from consumer.logs import start_logging
 
     start_logging(config.server.log_level, config.server.log_format)
-    for notice in config.notices:
-        _log.warning("%s", notice)
 
 
 def _fail(lines: list[str]) -> None:

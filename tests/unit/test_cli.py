@@ -124,7 +124,7 @@ def test_a_wrong_command_line_exits_2(run: Runner, arguments: Sequence[str]) -> 
 
 
 def test_a_worker_without_an_endpoint_does_not_start(run: Runner) -> None:
-    run.module("consumer.worker", run_worker=pytest.fail)
+    run.module("consumer.assembly", run_worker=pytest.fail)
     ran = run("worker")
     assert ran.code == 2
     assert ran.errors[0].startswith("metrics_generator.storage.remote_write: ")
@@ -138,7 +138,7 @@ def test_the_workers_exit_code_is_that_of_the_program(run: Runner, code: int) ->
         topics.append(config.kafka.topic)
         return code
 
-    run.module("consumer.worker", run_worker=run_worker)
+    run.module("consumer.assembly", run_worker=run_worker)
     assert run("worker", "--set", SINK, "--set", "kafka.topic=t").code == code
     assert topics == ["t"]
 
@@ -226,7 +226,7 @@ def test_an_error_of_the_program_is_not_swallowed(
     def run_worker(_config: Config) -> int:
         raise ZeroDivisionError
 
-    run.module("consumer.worker", run_worker=run_worker)
+    run.module("consumer.assembly", run_worker=run_worker)
     monkeypatch.setattr(sys, "argv", ["spanmill", "worker", "--set", SINK])
     with pytest.raises(ZeroDivisionError):
         cli.main()
@@ -236,7 +236,7 @@ def test_an_interrupt_exits_130(run: Runner) -> None:
     def run_worker(_config: Config) -> int:
         raise KeyboardInterrupt
 
-    run.module("consumer.worker", run_worker=run_worker)
+    run.module("consumer.assembly", run_worker=run_worker)
     ran = run("worker", "--set", SINK)
     assert (ran.code, ran.errors) == (130, [])
 
