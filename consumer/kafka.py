@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import (
+    OFFSET_INVALID,
+    Consumer,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka import KafkaError as ClientError
 
 from consumer.errors import SpanmillError
 
 METADATA_TIMEOUT_S = 10.0
+_WATERMARK_TIMEOUT_S = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 class KafkaError(SpanmillError):
     """The broker, or the way to it, refused. The text is librdkafka's own."""
+
+
+class StoppedError(KafkaError):
+    """This consumer cannot go on: fenced, not authorised, or its offset is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +46,7 @@ class OutgoingRecord:
 
 
 class RecordWriter:
-    """Writes records; a record counts as written when :meth:`flush` returned 0 failures.
+    """Writes records; a record counts as written when :meth:`flush` found no failure.
 
     Bound: librdkafka's ``queue.buffering.max.messages``; a full queue makes
     :meth:`write` wait, serving delivery reports meanwhile.
@@ -54,13 +71,14 @@ class RecordWriter:
             except BufferError:
                 self._producer.poll(0.1)
             except KafkaException as error:
-                raise KafkaError(str(error)) from error
+                self._failures.append(str(error))
+                return
             else:
                 self._producer.poll(0)
                 return
 
     def flush(self, timeout_s: float) -> Sequence[str]:
-        """Wait until every queued record has its answer; the errors of those that failed.
+        """Wait until every queued record has its answer; the reasons of those that failed.
 
         Records still without answer after ``timeout_s`` count as failed.
         """
@@ -70,9 +88,214 @@ class RecordWriter:
             failures.append(f"{waiting} records without an answer after {timeout_s} s")
         return failures
 
-    def _on_delivery(self, error: object, _record: object) -> None:
+    def _on_delivery(self, error: ClientError | None, _message: Message) -> None:
         if error is not None:
             self._failures.append(str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingRecord:
+    """A record that was read. ``time_ms`` is 0 when the broker knows none."""
+
+    partition: int
+    offset: int
+    time_ms: int
+    key: bytes | None
+    value: bytes
+    headers: Sequence[tuple[str, bytes]]
+
+
+class AssignmentListener(Protocol):
+    """Told of the group's decisions, from inside :meth:`SpanSource.poll` and ``close``."""
+
+    def assigned(self, partitions: Sequence[int]) -> None:
+        """These partitions came; their records follow."""
+        ...
+
+    def revoked(self, partitions: Sequence[int]) -> None:
+        """These partitions go when this returns; offsets can still be committed. May block."""
+        ...
+
+    def lost(self, partitions: Sequence[int]) -> None:
+        """These partitions are gone already; nothing can be committed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """``properties`` are librdkafka's, the group id and brokers among them."""
+
+    topic: str
+    properties: Mapping[str, str]
+    max_batch_records: int = 10_000
+    max_batch_bytes: int = 16 << 20
+
+
+class SpanSource:
+    """One member of the consumer group on one topic.
+
+    It never commits by itself. Bound: a batch is about ``max_batch_bytes``, judged by the
+    size of the records before it; librdkafka's own queue is bounded by
+    ``queued.max.messages.kbytes``.
+    """
+
+    def __init__(self, settings: SourceSettings, listener: AssignmentListener) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._assigned: set[int] = set()
+        self._began: dict[int, int] = {}
+        self._paused = False
+        self._record_bytes = 1_000.0
+        try:
+            self._consumer = Consumer({**settings.properties, "enable.auto.commit": "false"})
+            self._consumer.subscribe(
+                [settings.topic],
+                on_assign=self._on_assign,
+                on_revoke=self._on_revoke,
+                on_lost=self._on_lost,
+            )
+        except KafkaException as error:
+            raise StoppedError(str(error)) from error
+
+    @property
+    def assigned(self) -> frozenset[int]:
+        """The partitions that are ours."""
+        return frozenset(self._assigned)
+
+    def poll(self, timeout_s: float) -> Sequence[IncomingRecord]:
+        """Records that came within ``timeout_s``, in order within each partition.
+
+        Serves the group meanwhile: listeners are called from here. Raises
+        :class:`StoppedError` when this consumer cannot go on.
+        """
+        by_bytes = int(self._settings.max_batch_bytes / self._record_bytes)
+        limit = max(1, min(self._settings.max_batch_records, by_bytes))
+        try:
+            messages = self._consumer.consume(limit, timeout_s)
+        except KafkaException as error:
+            raise StoppedError(str(error)) from error
+        records = [_incoming(message) for message in messages if self._is_record(message)]
+        if records:
+            mean = sum(len(record.value) for record in records) / len(records)
+            self._record_bytes = max(1.0, 0.5 * self._record_bytes + 0.5 * mean)
+        return records
+
+    def commit(self, offsets: Mapping[int, int]) -> None:
+        """Commit the next offset of each partition. Raises :class:`KafkaError`."""
+        if not offsets:
+            return
+        try:
+            answers = self._consumer.commit(offsets=self._positions(offsets), asynchronous=False)
+        except KafkaException as error:
+            raise KafkaError(str(error)) from error
+        refused = [answer for answer in answers or () if answer.error is not None]
+        if refused:
+            raise KafkaError("; ".join(f"{a.partition}: {a.error}" for a in refused))
+
+    def pause(self) -> None:
+        """Fetch nothing until :meth:`resume`; :meth:`poll` still serves the group."""
+        self._paused = True
+        self._consumer.pause(self._partitions(self._assigned))
+
+    def resume(self) -> None:
+        """Fetch again."""
+        self._paused = False
+        self._consumer.resume(self._partitions(self._assigned))
+
+    def end_offsets(self, partition: int) -> tuple[int, int] | None:
+        """(the offset that reading began at, the one after the last record) of ``partition``.
+
+        As of the last fetch; None as long as nothing was fetched.
+        """
+        position = TopicPartition(self._settings.topic, partition)
+        low, end = self._consumer.get_watermark_offsets(position, _WATERMARK_TIMEOUT_S, cached=True)
+        if end < 0:
+            return None
+        committed = self._began.get(partition, OFFSET_INVALID)
+        from_the_end = self._settings.properties.get("auto.offset.reset") == "latest"
+        return committed if committed >= 0 else end if from_the_end else low, end
+
+    def close(self) -> None:
+        """Leave; a static member keeps its partitions until its session ends."""
+        self._consumer.close()
+
+    def _is_record(self, message: Message) -> bool:
+        error = message.error()
+        if error is None:
+            return message.partition() in self._assigned
+        if error.fatal() or error.code() in _STOPPING:
+            raise StoppedError(error.str())
+        _log.warning("kafka: %s", error.str())
+        return False
+
+    def _on_assign(self, _consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        came = [p.partition for p in partitions]
+        self._assigned.update(came)
+        self._began.update(self._committed(partitions))
+        self._consumer.incremental_assign(list(partitions))
+        if self._paused:
+            self._consumer.pause(list(partitions))
+        self._listener.assigned(came)
+
+    def _on_revoke(self, _consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        going = [p.partition for p in partitions]
+        self._listener.revoked(going)
+        self._assigned.difference_update(going)
+
+    def _on_lost(self, _consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        gone = [p.partition for p in partitions]
+        self._assigned.difference_update(gone)
+        self._listener.lost(gone)
+
+    def _committed(self, partitions: Sequence[TopicPartition]) -> Mapping[int, int]:
+        try:
+            answers = self._consumer.committed(list(partitions), METADATA_TIMEOUT_S)
+        except KafkaException as error:
+            _log.warning("kafka: committed offsets are not known: %s", error)
+            return {}
+        return {answer.partition: answer.offset for answer in answers}
+
+    def _partitions(self, partitions: Iterable[int]) -> list[TopicPartition]:
+        return [TopicPartition(self._settings.topic, partition) for partition in partitions]
+
+    def _positions(self, offsets: Mapping[int, int]) -> list[TopicPartition]:
+        topic = self._settings.topic
+        return [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
+
+
+_STOPPING = frozenset(
+    {
+        ClientError._AUTO_OFFSET_RESET,  # noqa: SLF001  librdkafka's own name
+        ClientError._FENCED,  # noqa: SLF001
+        ClientError.TOPIC_AUTHORIZATION_FAILED,
+        ClientError.GROUP_AUTHORIZATION_FAILED,
+        ClientError.FENCED_INSTANCE_ID,
+    }
+)
+"""Errors after which reading on would lose records or can never succeed."""
+
+
+def _incoming(message: Message) -> IncomingRecord:
+    _, time_ms = message.timestamp()
+    return IncomingRecord(
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        time_ms=max(0, time_ms),
+        key=_as_bytes(message.key()),
+        value=_as_bytes(message.value()) or b"",
+        headers=_headers(message),
+    )
+
+
+def _headers(message: Message) -> list[tuple[str, bytes]]:
+    headers = message.headers() or ()
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    return [(name, _as_bytes(value) or b"") for name, value in pairs]
+
+
+def _as_bytes(value: str | bytes | None) -> bytes | None:
+    """The client gives bytes, whatever its types say."""
+    return value.encode() if isinstance(value, str) else value
 
 
 @contextmanager

@@ -36,10 +36,12 @@ class Outcome:
     """(tenant, processor) -> spans."""
     discarded: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """(tenant, processor, reason) -> spans."""
+    edges: Counter[str] = field(default_factory=Counter)
 
     def add(self, processor: str, output: Output) -> None:
         """Take what ``processor`` made."""
         self.frames += output.frames
+        self.edges += output.edges
         self.used += Counter({(tenant, processor): n for tenant, n in output.used.items()})
         self.discard(processor, output.discarded)
 
@@ -86,10 +88,16 @@ class Pipeline:
             outcome.add(processor.name, processor.close(lane))
         return outcome
 
-    def discard(self, lane: int) -> None:
-        """Forget whatever waits in ``lane``; nothing comes of it."""
+    def forget(self, lane: int) -> Outcome:
+        """Drop whatever waits in ``lane``; nothing but its count comes of it."""
+        outcome = Outcome()
         for processor in self.processors:
-            processor.close(lane)
+            outcome.add(processor.name, processor.forget(lane))
+        return outcome
+
+    def pending(self) -> int:
+        """Spans that wait in any lane."""
+        return sum(processor.pending() for processor in self.processors)
 
     def _eligible(self, batch: SpanBatch, outcome: Outcome) -> SpanBatch:
         """The spans of ``batch`` that processors shall see."""
@@ -109,11 +117,11 @@ class Pipeline:
         return np.asarray(distance_ms <= self._slack_ms)
 
 
-def open_pipeline(config: Config, implementation: Implementation = "auto") -> Pipeline:
-    """The pipeline that ``config`` describes."""
+def open_pipeline(config: Config) -> Pipeline:
+    """The pipeline that ``config`` describes, with the fastest decoder there is."""
     processors = build_processors(config)
     encoding = Encoding(config.kafka.encoding)
-    decoder = open_decoder(encoding, projection_of(processors), implementation=implementation)
+    decoder = open_decoder(encoding, projection_of(processors))
     return Pipeline(decoder, processors, config.slack_ms)
 
 

@@ -89,6 +89,8 @@ class Output:
     used: Counter[str] = field(default_factory=Counter)
     discarded: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(tenant, reason) -> spans."""
+    edges: Counter[str] = field(default_factory=Counter)
+    """Edges by what they are: ``request`` or a connection type. Other processors have none."""
 
 
 class Processor(Protocol):
@@ -113,6 +115,10 @@ class Processor(Protocol):
         """Give up what is held for ``lane`` as if its time had run out."""
         ...
 
+    def forget(self, lane: int) -> Output:
+        """Drop what is held for ``lane``; nothing but its count comes of it."""
+        ...
+
     def pending(self) -> int:
         """Spans that are held."""
         ...
@@ -127,6 +133,11 @@ class Stateless:
         return Output()
 
     def close(self, lane: int) -> Output:
+        """Nothing is held for any lane."""
+        del lane
+        return Output()
+
+    def forget(self, lane: int) -> Output:
         """Nothing is held for any lane."""
         del lane
         return Output()

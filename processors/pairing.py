@@ -66,8 +66,8 @@ class Pairs:
     """What came of halves, each list by half number.
 
     ``edges`` are (client, server); ``absorbed`` are (closed client, server);
-    ``settled`` halves found their first partner, ``closed`` ones need none; ``expired``
-    and ``evicted`` ones never had one.
+    ``settled`` halves found their first partner, ``closed`` ones need none; ``expired``,
+    ``evicted`` and ``forgotten`` ones never had one.
     """
 
     edges: list[tuple[int, int]] = field(default_factory=list)
@@ -77,6 +77,7 @@ class Pairs:
     repeated: list[int] = field(default_factory=list)
     expired: list[int] = field(default_factory=list)
     evicted: list[int] = field(default_factory=list)
+    forgotten: list[int] = field(default_factory=list)
 
     def is_empty(self) -> bool:
         """Whether nothing came of anything."""
@@ -144,10 +145,10 @@ class Pairing:
         while chunks and chunks[0].deadline_ms <= now_ms:
             self._forget(chunks.popleft(), pairs.expired)
 
-    def close(self, lane: int, pairs: Pairs) -> None:
-        """Let all halves of ``lane`` expire, and forget its time."""
+    def close(self, lane: int, unpaired: list[int]) -> None:
+        """Forget all halves of ``lane``, and its time; the pending ones go to ``unpaired``."""
         for chunk in self._lanes.pop(lane, ()):
-            self._forget(chunk, pairs.expired)
+            self._forget(chunk, unpaired)
         self._clock_ms.pop(lane, None)
 
     def _client(self, chunk: _Chunk, index: int, pairs: Pairs) -> None:

@@ -98,9 +98,15 @@ class ServiceGraphs:
         return self._emit(pairs, Counter())
 
     def close(self, lane: int) -> Output:
-        """Give up all halves of ``lane``."""
+        """Give up all halves of ``lane``: their time is over."""
         pairs = Pairs()
-        self._pairing.close(lane, pairs)
+        self._pairing.close(lane, pairs.expired)
+        return self._emit(pairs, Counter())
+
+    def forget(self, lane: int) -> Output:
+        """Drop all halves of ``lane``: it is read on elsewhere."""
+        pairs = Pairs()
+        self._pairing.close(lane, pairs.forgotten)
         return self._emit(pairs, Counter())
 
     def pending(self) -> int:
@@ -203,13 +209,23 @@ class ServiceGraphs:
         discarded += self._count(ended[~is_used], "invalid_utf8")
         discarded += self._count_by_kind(lost, "unpaired")
         discarded += self._count_by_kind(np.array(pairs.evicted, np.int64), "store_full")
+        discarded += self._count_by_kind(np.array(pairs.forgotten, np.int64), "forgotten")
         discarded += self._count(np.array(pairs.repeated, np.int64), "repeated")
         absorbed = [server for _, server in pairs.absorbed]
         discarded += self._count(np.array(absorbed, np.int64), "database_server")
         used = Counter({t: n for (t, _), n in self._count(ended[is_used], "").items()})
-        frames = [self._frame(edges.where(valid), {k: v[valid] for k, v in labels.items()})]
+        frames = []
+        if valid.any():
+            labels = {name: codes[valid] for name, codes in labels.items()}
+            frames.append(self._frame(edges.where(valid), labels))
+        edge_counts = self._count_edges(edges.connection_type[valid])
         self._release()
-        return Output(frames if valid.any() else (), used, discarded)
+        return Output(frames=frames, used=used, discarded=discarded, edges=edge_counts)
+
+    def _count_edges(self, connection_type: Codes) -> Counter[str]:
+        codes, counts = np.unique(connection_type, return_counts=True)
+        names = (self._kept.text[code] or "request" for code in codes.tolist())
+        return Counter(dict(zip(names, counts.tolist(), strict=True)))
 
     def _requests(self, pairs: Pairs) -> Edges:
         """Edges of two halves. Either side makes it messaging (D4)."""

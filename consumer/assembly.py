@@ -1,0 +1,213 @@
+"""Puts a worker together from its configuration, and runs it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+
+from consumer.clock import Clock, SystemClock
+from consumer.config.environment import host_name, own_version
+from consumer.config.model import Config
+from consumer.config.remote_write import RemoteWriteConfig
+from consumer.config.shown import as_tree
+from consumer.dead_letters import DeadLetters
+from consumer.errors import ConfigError, Problem
+from consumer.flusher import Flusher
+from consumer.intake import IntakeSettings
+from consumer.kafka import RecordWriter, SourceSettings, SpanSource
+from consumer.metrics import Metrics
+from consumer.pipeline import open_pipeline
+from consumer.registry import Registry, RegistrySettings
+from consumer.remote_write.endpoint import Endpoint
+from consumer.remote_write.sender import Sender
+from consumer.reporter import Reporter
+from consumer.server import Status, StatusServer
+from consumer.worker import Parts, Worker, WorkerSettings
+
+OUR_PROPERTIES = {
+    "partition.assignment.strategy": "cooperative-sticky",
+    "client.id": "spanmill",
+}
+"""librdkafka properties that a user may change, unlike those of ``SourceSettings``."""
+
+INSTANCE_LABEL = "__metrics_gen_instance"
+"""Who wrote a series: two workers may write the same labels (tempo-behaviour.md 3.3)."""
+
+CLOSE_TIMEOUT_S = 1.0
+"""For requests under way; the worker has delivered what it could before."""
+
+_log = logging.getLogger(__name__)
+
+
+def run_worker(config: Config) -> int:
+    """Run a worker until SIGTERM or SIGINT; the exit code of the process."""
+    clock = SystemClock()
+    registry = CollectorRegistry()
+    metrics = Metrics.of_process(registry)
+    status = Status(version=own_version(), encoding=config.kafka.encoding)
+    sender = Sender(
+        endpoints(config), clock=clock, observer=metrics.remote_write, seed=clock.now_ms()
+    )
+    parts = _parts(config, sender, Reporter(metrics, status, clock), clock)
+    status.decoder = parts.pipeline.decoder.implementation
+    metrics.intake.decoder_is(status.decoder, status.encoding)
+    metrics.intake.build_is(status.version)
+    for notice in config.notices:
+        _log.warning("%s", notice)
+    if status.decoder != "native":
+        _log.warning("the native decoder is not installed; decoding in Python is slower")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    address = (config.server.host, config.server.port)
+    with StatusServer(
+        address, registry, status, configuration=as_tree(config), clock=clock
+    ) as server:
+        _log.info("worker started", extra={"port": server.port, "decoder": status.decoder})
+        _turn(config, parts, sender, stop)
+    return 0
+
+
+def _turn(config: Config, parts: Parts, sender: Sender, stop: threading.Event) -> None:
+    """Run the loop; whatever ends it, close what is open."""
+    worker = Worker(_settings(config), parts)
+    source = SpanSource(source_settings(config), worker)
+    sender.start()
+    try:
+        worker.run(source, stop)
+    finally:
+        source.close()
+        sender.close(timeout_s=CLOSE_TIMEOUT_S)
+
+
+def _parts(config: Config, sender: Sender, reporter: Reporter, clock: Clock) -> Parts:
+    started_ms = clock.now_ms()
+    registry = Registry(registry_settings(config), started_ms=started_ms)
+    return Parts(
+        pipeline=open_pipeline(config),
+        registry=registry,
+        flusher=Flusher(
+            registry, sender, interval_ms=config.collection_interval_ms, started_ms=started_ms
+        ),
+        dead_letters=_dead_letters(config),
+        reporter=reporter,
+        clock=clock,
+    )
+
+
+def _settings(config: Config) -> WorkerSettings:
+    kafka = config.kafka
+    return WorkerSettings(
+        topic=kafka.topic,
+        intake=IntakeSettings(
+            tenant_header=kafka.tenant_header,
+            default_tenant=kafka.default_tenant,
+            tenant_in_key=kafka.encoding == "tempo",
+        ),
+        poll_s=kafka.poll_timeout / 1_000,
+        shutdown_s=config.server.shutdown_timeout / 1_000,
+    )
+
+
+def registry_settings(config: Config) -> RegistrySettings:
+    """The registry's part of ``config``, with the label that names this worker."""
+    registry = config.metrics_generator.registry
+    labels = {**registry.external_labels, INSTANCE_LABEL: instance_name(config)}
+    return RegistrySettings(
+        interval_ms=config.collection_interval_ms,
+        stale_ms=registry.stale_duration,
+        constant_labels=tuple(sorted(labels.items())),
+        tenant_label=registry.inject_tenant_id_as,
+        max_value_bytes=registry.max_label_value_length,
+    )
+
+
+def instance_name(config: Config) -> str:
+    """Who this worker is: its static member id, or the host."""
+    return config.kafka.group_instance_id or host_name()
+
+
+def source_settings(config: Config) -> SourceSettings:
+    """How to join the group."""
+    kafka = config.kafka
+    own = {
+        "bootstrap.servers": kafka.bootstrap_servers,
+        "group.id": kafka.group_id,
+        "auto.offset.reset": kafka.auto_offset_reset,
+    }
+    if kafka.group_instance_id:
+        own["group.instance.id"] = kafka.group_instance_id
+    return SourceSettings(
+        topic=kafka.topic,
+        properties={**OUR_PROPERTIES, **kafka.client_properties(), **own},
+        max_batch_records=kafka.max_batch_records,
+        max_batch_bytes=kafka.max_batch_bytes,
+    )
+
+
+def _dead_letters(config: Config) -> DeadLetters:
+    kafka = config.kafka
+    if not kafka.dead_letter_topic:
+        return DeadLetters("", None, own_version())
+    properties = {**kafka.client_properties(), "bootstrap.servers": kafka.bootstrap_servers}
+    return DeadLetters(kafka.dead_letter_topic, RecordWriter(properties), own_version())
+
+
+def endpoints(config: Config) -> Sequence[Endpoint]:
+    """Where samples go. Raises :class:`ConfigError` when a file of credentials is missing."""
+    storage = config.metrics_generator.storage
+    return [
+        _endpoint(entry, f"metrics_generator.storage.remote_write[{index}]", config)
+        for index, entry in enumerate(storage.remote_write)
+    ]
+
+
+def _endpoint(entry: RemoteWriteConfig, path: str, config: Config) -> Endpoint:
+    queue = entry.queue_config
+    headers = {name: value.get_secret_value() for name, value in entry.headers.items()}
+    headers |= _authorization(entry, path)
+    basic = entry.basic_auth
+    return Endpoint(
+        url=entry.url,
+        name=entry.name or urlsplit(entry.url).netloc.rpartition("@")[2],
+        headers=headers,
+        timeout_s=entry.remote_timeout / 1_000,
+        max_samples_per_send=queue.max_samples_per_send,
+        min_backoff_s=queue.min_backoff / 1_000,
+        max_backoff_s=queue.max_backoff / 1_000,
+        retry_on_429=queue.retry_on_http_429,
+        connections=queue.max_shards,
+        add_org_id_header=config.metrics_generator.storage.remote_write_add_org_id_header,
+        user=basic.username if basic else None,
+        password=_secret(basic.password, basic.password_file, f"{path}.basic_auth.password_file")
+        if basic
+        else None,
+    )
+
+
+def _authorization(entry: RemoteWriteConfig, path: str) -> Mapping[str, str]:
+    given = entry.authorization
+    if given is not None:
+        where = f"{path}.authorization.credentials_file"
+        return {
+            "Authorization": f"{given.type} "
+            + (_secret(given.credentials, given.credentials_file, where) or "")
+        }
+    token = _secret(entry.bearer_token, entry.bearer_token_file, f"{path}.bearer_token_file")
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _secret(inline: SecretStr | None, file: str | None, path: str) -> str | None:
+    if file is None:
+        return inline.get_secret_value() if inline else None
+    try:
+        return Path(file).read_text().strip()
+    except OSError as error:
+        raise ConfigError([Problem(path, f"{file}: {error.strerror}")]) from error

@@ -1,0 +1,64 @@
+"""The flusher: at each tick, series to samples to the sender, with the offsets they cover.
+
+Ticks are aligned to the interval. The time comes from the caller. Bound: the sender says
+when there are too many ticks on their way (:attr:`Flusher.blocked`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from consumer.registry import Registry
+from consumer.remote_write.delivery import Delivery
+from consumer.remote_write.sender import Sender
+
+
+class Flusher:
+    """Owns the rhythm of ticks and knows which of them are delivered."""
+
+    def __init__(
+        self, registry: Registry, sender: Sender, *, interval_ms: int, started_ms: int
+    ) -> None:
+        self._registry = registry
+        self._sender = sender
+        self._interval_ms = interval_ms
+        self._last_ms = started_ms
+        self._staged: deque[tuple[Delivery, Mapping[int, int]]] = deque()
+        self._delivered: dict[int, int] = {}
+
+    @property
+    def blocked(self) -> str | None:
+        """The endpoint for whose sake no tick may be made now."""
+        return self._sender.blocked
+
+    def due(self, now_ms: int) -> int:
+        """Ticks since the last one; more than 1 when some were missed."""
+        return now_ms // self._interval_ms - self._last_ms // self._interval_ms
+
+    def tick(self, now_ms: int, covered: Mapping[int, int]) -> None:
+        """Send every series as of the last boundary; ``covered`` are the working offsets."""
+        self._send(now_ms - now_ms % self._interval_ms, covered)
+
+    def tick_now(self, now_ms: int, covered: Mapping[int, int]) -> None:
+        """Send every series as of this moment: the last tick before something ends."""
+        self._send(now_ms, covered)
+
+    def delivered(self) -> Mapping[int, int]:
+        """The offsets that ticks delivered so far cover."""
+        while self._staged and self._staged[0][0].done:
+            self._delivered.update(self._staged.popleft()[1])
+        return self._delivered
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until every tick is delivered, but no longer than ``timeout_s``."""
+        return not self._staged or (self._staged[-1][0].wait(timeout_s) and not self._unsettled())
+
+    def _unsettled(self) -> bool:
+        return any(not delivery.done for delivery, _ in self._staged)
+
+    def _send(self, time_ms: int, covered: Mapping[int, int]) -> None:
+        time_ms = max(time_ms, self._last_ms + 1)
+        delivery = self._sender.submit(self._registry.collect(time_ms))
+        self._last_ms = time_ms
+        self._staged.append((delivery, covered))

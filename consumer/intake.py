@@ -1,0 +1,80 @@
+"""Kafka records to raw records: the tenant, the time and the lane of each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from consumer.dead_letters import Origin
+from consumer.decode import RawRecords
+from consumer.kafka import IncomingRecord
+
+_TENANT = re.compile(r"[!-~]{1,256}")
+"""Printable ASCII without blanks: what can stand in an HTTP header, and in a label."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeSettings:
+    """Where the tenant of a record stands (design, "Tenant")."""
+
+    tenant_header: str
+    default_tenant: str
+    tenant_in_key: bool
+    """Tempo's records have the tenant as their key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Records that can be decoded, and those whose tenant makes no sense."""
+
+    records: Sequence[IncomingRecord]
+    raw: RawRecords
+    refused: Sequence[IncomingRecord]
+
+
+def take_in(records: Sequence[IncomingRecord], settings: IntakeSettings, now_ms: int) -> Intake:
+    """Find the tenant of each record; a record without a timestamp is of ``now_ms``."""
+    header = settings.tenant_header.lower()
+    codes: dict[str, int] = {}
+    tenant: list[int] = []
+    kept: list[IncomingRecord] = []
+    refused: list[IncomingRecord] = []
+    for record in records:
+        name = _tenant(record, header, settings)
+        if _TENANT.fullmatch(name):
+            kept.append(record)
+            tenant.append(codes.setdefault(name, len(codes)))
+        else:
+            refused.append(record)
+    raw = RawRecords(
+        values=[record.value for record in kept],
+        tenants=tuple(codes),
+        tenant=np.array(tenant, np.uint32),
+        time_ms=np.array([record.time_ms or now_ms for record in kept], np.int64),
+        lane=np.array([record.partition for record in kept], np.uint32),
+    )
+    return Intake(records=kept, raw=raw, refused=refused)
+
+
+def origin_of(record: IncomingRecord, topic: str) -> Origin:
+    """Where ``record`` came from, for the dead-letter topic."""
+    return Origin(
+        topic=topic,
+        partition=record.partition,
+        offset=record.offset,
+        time_ms=record.time_ms,
+        key=record.key,
+        headers=tuple(record.headers),
+    )
+
+
+def _tenant(record: IncomingRecord, header: str, settings: IntakeSettings) -> str:
+    for name, value in record.headers:
+        if name.lower() == header and value:
+            return value.decode("utf-8", "replace")
+    if settings.tenant_in_key and record.key:
+        return record.key.decode("utf-8", "replace")
+    return settings.default_tenant

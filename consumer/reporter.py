@@ -1,0 +1,127 @@
+"""What the worker tells about itself: its metrics, its status, its log."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+from consumer.clock import Clock
+from consumer.dead_letters import Origin
+from consumer.logs import LimitedLog
+from consumer.metrics import Metrics, Rebalance
+from consumer.pipeline import Outcome
+from consumer.registry import Registry
+from consumer.server import PartitionStatus, Status
+
+_UNPAIRED = "unpaired_"
+
+_log = logging.getLogger(__name__)
+
+
+class Reporter:
+    """The loop says what happened; this tells it to operators."""
+
+    def __init__(self, metrics: Metrics, status: Status, clock: Clock) -> None:
+        self._metrics = metrics
+        self._status = status
+        self._clock = clock
+        self._limited = LimitedLog(_log, clock)
+        self._partitions: dict[int, PartitionStatus] = {}
+
+    def turned(self) -> None:
+        """The loop has turned."""
+        self._status.turned_s = self._clock.monotonic_s()
+        self._metrics.partitions.turned(self._clock.now_ms() / 1_000)
+
+    def stopping(self) -> None:
+        """The loop turns no more."""
+        self._status.phase = "stopping"
+        _log.info("stopping: deliver and commit what there is")
+
+    def undecodable(self, origin: Origin, reason: str, text: str) -> None:
+        """A record was left out."""
+        self._metrics.intake.undecodable(reason)
+        self._limited.tell(
+            reason,
+            f"record left out: {text}",
+            topic=origin.topic,
+            partition=origin.partition,
+            offset=origin.offset,
+            reason=reason,
+        )
+
+    def processed(self, outcome: Outcome, *, pending: int) -> None:
+        """Records went through the pipeline, or time did."""
+        for tenant, records in outcome.records.items():
+            self._metrics.intake.received(
+                tenant,
+                records=records,
+                spans=outcome.spans[tenant],
+                size_bytes=outcome.bytes[tenant],
+            )
+        for (tenant, processor), spans in outcome.used.items():
+            self._metrics.processing.used(processor, {tenant: spans})
+        expired: Counter[str] = Counter()
+        for (tenant, processor, reason), spans in outcome.discarded.items():
+            self._metrics.processing.discarded(processor, {(tenant, reason): spans})
+            if reason.startswith(_UNPAIRED):
+                expired[reason.removeprefix(_UNPAIRED)] += spans
+        self._metrics.processing.edges(paired=outcome.edges, expired=expired, pending=pending)
+
+    def lag(self, position: PartitionStatus) -> None:
+        """How far one partition is."""
+        self._metrics.partitions.lags(
+            position.partition, records=position.lag_records, seconds=position.lag_seconds
+        )
+        self._partitions[position.partition] = position
+        self._show_partitions()
+
+    def ticked(self, seconds: float, *, missed: int) -> None:
+        """All series were collected in ``seconds``; ``missed`` ticks before had none."""
+        self._metrics.ticks.ticked(seconds)
+        if missed:
+            self._metrics.ticks.skipped(missed)
+
+    def series(self, registry: Registry) -> None:
+        """How many series there are, and what came and went since the last time."""
+        active, changes = registry.active_series(), registry.changes()
+        for tenant in active.keys() | changes.removed.keys():
+            self._metrics.processing.series(
+                tenant,
+                active=active[tenant],
+                added=changes.added[tenant],
+                removed=changes.removed[tenant],
+            )
+
+    def commit_failed(self, error: Exception) -> None:
+        """The group did not take the offsets; they are committed later."""
+        self._metrics.partitions.commit_failed()
+        self._limited.tell("commit", f"commit failed: {error}")
+
+    def paused(self, *, added: Collection[str], ended: Collection[str]) -> None:
+        """Consumption pauses for what is in ``added``, and no more for what is in ``ended``."""
+        for reason in added:
+            self._metrics.partitions.paused(reason)
+            _log.warning("consumption paused", extra={"reason": reason})
+        for reason in ended:
+            self._metrics.partitions.resumed(reason)
+            _log.info("consumption resumed", extra={"reason": reason})
+        if added or ended:
+            left = (set(self._status.paused) | set(added)) - set(ended)
+            self._status.paused = tuple(sorted(left))
+
+    def rebalanced(self, kind: Rebalance, moved: Sequence[int], assigned: Collection[int]) -> None:
+        """The group moved partitions; ``assigned`` are ours now."""
+        _log.info("partitions %s", kind, extra={"partitions": sorted(moved)})
+        self._metrics.partitions.rebalanced(kind, len(assigned))
+        if kind != "assigned":
+            self._metrics.partitions.forget(moved)
+            for partition in moved:
+                self._partitions.pop(partition, None)
+            self._show_partitions()
+        if self._status.phase != "stopping":
+            self._status.phase = "assigned" if assigned else "standing_by"
+
+    def _show_partitions(self) -> None:
+        self._status.partitions = tuple(self._partitions[p] for p in sorted(self._partitions))
