@@ -110,8 +110,35 @@ fn write_double(value: f64, out: &mut Vec<u8>) {
     } else if value.is_infinite() {
         out.extend(if value > 0.0 { b"+Inf" } else { b"-Inf" });
     } else {
-        write!(out, "{value}").expect("a Vec takes all bytes");
+        // Not std's: where two texts are equally short and near, Go and Python take the even one.
+        write_fixed(ryu::Buffer::new().format_finite(value), out);
     }
+}
+
+/// Write `-1.5e-7` as `-0.00000015`, `2e3` as `2000` and `3.0` as `3`.
+fn write_fixed(text: &str, out: &mut Vec<u8>) {
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let exponent: i32 = exponent.parse().expect("ryu writes a number");
+    let digits = mantissa.trim_start_matches('-');
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let fraction = if fraction == "0" { "" } else { fraction };
+    if mantissa.len() > digits.len() {
+        out.push(b'-');
+    }
+    let point = whole.len() as i32 + exponent;
+    let digits = whole.bytes().chain(fraction.bytes());
+    let count = (whole.len() + fraction.len()) as i32;
+    if point <= 0 {
+        out.extend(b"0.");
+        out.extend((point..0).map(|_| b'0'));
+    }
+    for (index, digit) in (0..).zip(digits) {
+        if index == point && point > 0 {
+            out.push(b'.');
+        }
+        out.push(digit);
+    }
+    out.extend((count..point).map(|_| b'0'));
 }
 
 fn write_array(array: &[u8], out: &mut Vec<u8>) -> Result<()> {
@@ -173,10 +200,20 @@ mod tests {
         assert_eq!(double(1e21), "1000000000000000000000");
         assert_eq!(double(1e-7), "0.0000001");
         assert_eq!(double(3.0), "3");
+        assert_eq!(double(-12.5), "-12.5");
+        assert_eq!(double(0.00125), "0.00125");
+        assert_eq!(double(1.25e19), "12500000000000000000");
+        assert_eq!(double(f64::MIN_POSITIVE * f64::EPSILON), format!("0.{}5", "0".repeat(323)));
+        assert_eq!(double(0.0), "0");
         assert_eq!(double(-0.0), "-0");
         assert_eq!(double(f64::NAN), "NaN");
         assert_eq!(double(f64::INFINITY), "+Inf");
         assert_eq!(double(f64::NEG_INFINITY), "-Inf");
+    }
+
+    #[test]
+    fn of_two_equally_short_texts_the_even_one_is_taken() {
+        assert_eq!(double(2.500_007_629_394_531_25), "2.5000076293945312");
     }
 
     #[test]
