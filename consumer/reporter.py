@@ -42,7 +42,7 @@ class Reporter:
     def undecodable(self, origin: Origin, reason: str, text: str) -> None:
         """A record was left out."""
         self._metrics.intake.undecodable(reason)
-        self._limited.tell(
+        self._limited.warning(
             reason,
             f"record left out: {text}",
             topic=origin.topic,
@@ -97,7 +97,7 @@ class Reporter:
     def commit_failed(self, error: Exception) -> None:
         """The group did not take the offsets; they are committed later."""
         self._metrics.partitions.commit_failed()
-        self._limited.tell("commit", f"commit failed: {error}")
+        self._limited.warning("commit", f"commit failed: {error}")
 
     def paused(self, *, added: Collection[str], ended: Collection[str]) -> None:
         """Consumption pauses for what is in ``added``, and no more for what is in ``ended``."""
