@@ -124,7 +124,7 @@ class Dispatcher:
                 if turn is Turn.COLLAPSE:
                     self._collapse(lane)
                 else:
-                    ready_s = self._clock.monotonic_s() + self._endpoint.max_backoff_s
+                    ready_s = self._clock.monotonic_s()
                     ready_s = self._send(lane)
             except Exception:  # noqa: BLE001 - the lane goes on, the error is seen
                 self._note_internal_error(lane.tenant)

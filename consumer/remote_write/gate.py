@@ -39,7 +39,7 @@ class Gate:
         self._in_flight += 1
 
     def abort(self) -> None:
-        """A request was not sent after all, or nobody knows what became of it."""
+        """A request was not sent after all."""
         self._in_flight -= 1
 
     def answered(self, tenant: str, begun_s: float) -> None:
