@@ -6,6 +6,7 @@ one field at a time, each with a whole new value.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal, Self
@@ -85,7 +86,8 @@ class StatusServer:
         try:
             self._listener = HttpListener(self._app(), host=host, port=port)
         except OSError as error:
-            text = f"server: cannot listen on {host}:{port}: {error.strerror or error}"
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+            text = f"server: cannot listen on {host}:{port}: {reason}"
             raise ServerError(f"{text}; set server.host or server.port") from error
 
     @property
