@@ -36,6 +36,7 @@ def _cannot(reason: Exception) -> NoReturn:
 def _session_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
     try:
         broker = KafkaBroker(tmp_path_factory.mktemp("kafka"))
+        broker.prepare()
     except KafkaUnavailableError as error:
         _cannot(error)
     with broker.process:

@@ -220,11 +220,9 @@ class KafkaBroker(KafkaCluster):
         )
 
     def start(self) -> None:
-        """Start the broker, formatting its storage the first time; wait until it serves."""
-        first = not self._config.exists()
-        if first:
-            self._config.write_text("".join(f"{k}={v}\n" for k, v in self._properties.items()))
-            self._format()
+        """Start the broker and wait until it serves."""
+        first = not self.process.log.exists()
+        self.prepare()
         self.process.start()
         self.process.wait_ready(self._serves, START_TIMEOUT_S)
         if first:
@@ -243,7 +241,11 @@ class KafkaBroker(KafkaCluster):
         self.stop()
         self.start()
 
-    def _format(self) -> None:
+    def prepare(self) -> None:
+        """Format the storage, once; ``KafkaUnavailableError`` where this Java cannot."""
+        if self._config.exists():
+            return
+        self._config.write_text("".join(f"{k}={v}\n" for k, v in self._properties.items()))
         format_storage = [*self._java, "kafka.tools.StorageTool", "format"]
         tool = ChildProcess(
             [*format_storage, "-t", CLUSTER_ID, "-c", str(self._config)],
@@ -261,8 +263,8 @@ class KafkaBroker(KafkaCluster):
         """
         topic = self.new_topic("first-use")
         self.committed("first-use", topic)
-        settings = {"bootstrap.servers": self.bootstrap, "transactional.id": "first-use"}
-        Producer(settings).init_transactions(START_TIMEOUT_S)
+        settings = {"bootstrap.servers": self.bootstrap, "log_level": "0"}
+        Producer({**settings, "transactional.id": "first-use"}).init_transactions(START_TIMEOUT_S)
 
     def _serves(self) -> bool:
         """Tell whether the broker is let in and leads every partition that it has."""
