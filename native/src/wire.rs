@@ -48,17 +48,23 @@ impl<'a> Reader<'a> {
     }
 
     fn long_tag(&mut self) -> Result<u32> {
-        let mut ahead = *self;
-        let Ok(tag) = u32::try_from(ahead.varint_of(5)?) else {
-            return self.malformed("tag too large");
-        };
+        let before = *self;
+        let tag = self.any_tag()?;
         if tag >> 3 == 0 {
-            return self.malformed("field number 0");
+            return before.malformed("field number 0");
         }
+        Ok(tag)
+    }
+
+    /// A tag of any field, 0 among them: upb takes that inside a group that it skips.
+    fn any_tag(&mut self) -> Result<u32> {
+        let before = *self;
+        let Ok(tag) = u32::try_from(self.varint_of(5)?) else {
+            return before.malformed("tag too large");
+        };
         if tag & 7 > 5 {
-            return self.malformed("unknown wire type");
+            return before.malformed("unknown wire type");
         }
-        *self = ahead;
         Ok(tag)
     }
 
@@ -119,12 +125,12 @@ impl<'a> Reader<'a> {
     }
 
     fn long_bytes(&mut self) -> Result<&'a [u8]> {
-        let mut ahead = *self;
-        let length = ahead.varint_of(5)?;
+        let before = *self;
+        let length = self.varint_of(5)?;
         let Some((value, rest)) =
-            usize::try_from(length).ok().and_then(|length| ahead.rest.split_at_checked(length))
+            usize::try_from(length).ok().and_then(|length| self.rest.split_at_checked(length))
         else {
-            return self.malformed("length beyond the end of the message");
+            return before.malformed("length beyond the end of the message");
         };
         self.rest = rest;
         Ok(value)
@@ -145,7 +151,7 @@ impl<'a> Reader<'a> {
     fn skip_group(&mut self, number: u32, depth: u32) -> Result<()> {
         let depth = self.enter(depth)?;
         while !self.is_empty() {
-            let tag = self.tag()?;
+            let tag = self.any_tag()?;
             if tag == number << 3 | 4 {
                 return Ok(());
             }
@@ -231,6 +237,9 @@ mod tests {
         let tag = reader.tag().unwrap();
         assert_eq!(reader.skip(tag, 2), Ok(()));
         assert_eq!(reader.tag(), Ok(8));
+        let mut zero = Reader::new(&[0x0b, 0x00, 0x05, 0x0c]);
+        let tag = zero.tag().unwrap();
+        assert_eq!(zero.skip(tag, 1), Ok(()));
         let mut other = Reader::new(&[0x0b, 0x14]);
         let tag = other.tag().unwrap();
         assert_eq!(what(other.skip(tag, 2)), "end of a group that never began");

@@ -179,3 +179,30 @@ def test_a_batch_is_the_sum_of_its_records(seeds: list[int], split: int) -> None
     assert whole.batch.size_bytes.tolist() == sizes
     names = [decoded.batch.strings.text[code] for decoded in alone for code in decoded.batch.name]
     assert [whole.batch.strings.text[code] for code in whole.batch.name] == names
+
+
+def _at_every_place(value: bytes) -> list[bytes]:
+    """Records with this `AnyValue` in an attribute of all that has attributes."""
+    pair = otlp.field(1, b"a") + otlp.field(2, value)
+    inside_span = [otlp.field(9, pair), otlp.field(11, otlp.field(3, pair))]
+    inside_span.append(otlp.field(13, otlp.field(4, pair)))
+    records = [otlp.field(1, otlp.field(2, otlp.field(2, span))) for span in inside_span]
+    records.append(otlp.field(1, otlp.field(2, otlp.field(1, otlp.field(3, pair)))))
+    records.append(otlp.field(1, otlp.field(1, otlp.field(1, pair))))
+    return records
+
+
+def test_depth_is_bounded_alike_wherever_messages_and_groups_nest() -> None:
+    values = []
+    for levels in (0, 30, *range(44, 50)):
+        for groups in (0, 1, 2, 3, 4, 5, 6, 7, 96):
+            value = b"\xa3\x06" * groups + b"\xa4\x06" * groups + otlp.field(1, b"x")
+            for level in range(levels):
+                pair = otlp.field(1, b"k") + otlp.field(2, value)
+                array, pairs = otlp.field(1, value), otlp.field(1, pair)
+                value = otlp.field(6, pairs) if level % 20 == 7 else otlp.field(5, array)
+            values += _at_every_place(value)
+    decoded = assert_same(values, Encoding.OTLP_PROTO, EVERYTHING)
+    failed = [failure.record for failure in decoded.failures]
+    assert failed == [index for index, value in enumerate(values) if not _parses(value)]
+    assert 0 < len(failed) < len(values)
