@@ -5,27 +5,21 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
-from pydantic import SecretStr
 
 from consumer.clock import Clock, SystemClock
+from consumer.config import endpoints_of
 from consumer.config.environment import host_name, own_version
 from consumer.config.model import Config
-from consumer.config.remote_write import RemoteWriteConfig
 from consumer.config.shown import as_tree
 from consumer.dead_letters import DeadLetters
-from consumer.errors import ConfigError, Problem
 from consumer.flusher import Flusher
 from consumer.intake import IntakeSettings
 from consumer.kafka import RecordWriter, SourceSettings, SpanSource
 from consumer.metrics import Metrics
 from consumer.pipeline import open_pipeline
 from consumer.registry import Registry, RegistrySettings
-from consumer.remote_write.endpoint import Endpoint
 from consumer.remote_write.sender import Sender
 from consumer.reporter import Reporter
 from consumer.server import Status, StatusServer
@@ -53,7 +47,10 @@ def run_worker(config: Config) -> int:
     metrics = Metrics.of_process(registry)
     status = Status(version=own_version(), encoding=config.kafka.encoding)
     sender = Sender(
-        endpoints(config), clock=clock, observer=metrics.remote_write, seed=clock.now_ms()
+        endpoints_of(config.metrics_generator.storage),
+        clock=clock,
+        observer=metrics.remote_write,
+        seed=clock.now_ms(),
     )
     parts = _parts(config, sender, Reporter(metrics, status, clock), clock)
     status.decoder = parts.pipeline.decoder.implementation
@@ -158,56 +155,3 @@ def _dead_letters(config: Config) -> DeadLetters:
         return DeadLetters("", None, own_version())
     properties = {**kafka.client_properties(), "bootstrap.servers": kafka.bootstrap_servers}
     return DeadLetters(kafka.dead_letter_topic, RecordWriter(properties), own_version())
-
-
-def endpoints(config: Config) -> Sequence[Endpoint]:
-    """Where samples go. Raises :class:`ConfigError` when a file of credentials is missing."""
-    storage = config.metrics_generator.storage
-    return [
-        _endpoint(entry, f"metrics_generator.storage.remote_write[{index}]", config)
-        for index, entry in enumerate(storage.remote_write)
-    ]
-
-
-def _endpoint(entry: RemoteWriteConfig, path: str, config: Config) -> Endpoint:
-    queue = entry.queue_config
-    headers = {name: value.get_secret_value() for name, value in entry.headers.items()}
-    headers |= _authorization(entry, path)
-    basic = entry.basic_auth
-    return Endpoint(
-        url=entry.url,
-        name=entry.name or urlsplit(entry.url).netloc.rpartition("@")[2],
-        headers=headers,
-        timeout_s=entry.remote_timeout / 1_000,
-        max_samples_per_send=queue.max_samples_per_send,
-        min_backoff_s=queue.min_backoff / 1_000,
-        max_backoff_s=queue.max_backoff / 1_000,
-        retry_on_429=queue.retry_on_http_429,
-        connections=queue.max_shards,
-        add_org_id_header=config.metrics_generator.storage.remote_write_add_org_id_header,
-        user=basic.username if basic else None,
-        password=_secret(basic.password, basic.password_file, f"{path}.basic_auth.password_file")
-        if basic
-        else None,
-    )
-
-
-def _authorization(entry: RemoteWriteConfig, path: str) -> Mapping[str, str]:
-    given = entry.authorization
-    if given is not None:
-        where = f"{path}.authorization.credentials_file"
-        return {
-            "Authorization": f"{given.type} "
-            + (_secret(given.credentials, given.credentials_file, where) or "")
-        }
-    token = _secret(entry.bearer_token, entry.bearer_token_file, f"{path}.bearer_token_file")
-    return {"Authorization": f"Bearer {token}"} if token else {}
-
-
-def _secret(inline: SecretStr | None, file: str | None, path: str) -> str | None:
-    if file is None:
-        return inline.get_secret_value() if inline else None
-    try:
-        return Path(file).read_text().strip()
-    except OSError as error:
-        raise ConfigError([Problem(path, f"{file}: {error.strerror}")]) from error

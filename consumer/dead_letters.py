@@ -49,7 +49,7 @@ class DeadLetters:
     """
 
     def __init__(self, topic: str, writer: Writer | None, version: str) -> None:
-        assert not topic or writer is not None  # noqa: S101  the worker opens both or none
+        assert not topic or writer is not None
         self._topic = topic
         self._writer = writer
         self._version = version

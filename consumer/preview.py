@@ -42,7 +42,7 @@ def run_preview(
     configured = Encoding(encoding or config.kafka.encoding)
     processors = build_processors(config)
     projection = projection_of(processors)
-    registry = Registry(_settings(config), started_ms=_TIME_MS)
+    registry = registry_of(config)
     pipeline = Pipeline(open_decoder(configured, projection), processors, slack_ms=None)
     for path in inputs:
         is_json, values = read_records(path)
@@ -85,14 +85,15 @@ def _explain(failure: Failure) -> str:
     return f"record {failure.record}: {failure.reason}: {failure.text}"
 
 
-def _settings(config: Config) -> RegistrySettings:
-    """Those of a worker, but for the label that names the worker."""
+def registry_of(config: Config) -> Registry:
+    """A registry like that of a worker, but without the label that names the worker."""
     registry = config.metrics_generator.registry
-    return RegistrySettings(
+    settings = RegistrySettings(
         constant_labels=tuple(sorted(registry.external_labels.items())),
         tenant_label=registry.inject_tenant_id_as,
         max_value_bytes=registry.max_label_value_length,
     )
+    return Registry(settings, started_ms=_TIME_MS)
 
 
 def _lines(block: SeriesBlock) -> Iterator[tuple[tuple[str, list[tuple[str, str]]], bytes]]:

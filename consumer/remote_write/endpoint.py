@@ -48,11 +48,11 @@ class Endpoint:
     bearer_token: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        assert 0 < self.min_backoff_s <= self.max_backoff_s  # noqa: S101 - a programmer's error
-        assert self.timeout_s > 0  # noqa: S101
-        assert min(self.max_samples_per_send, self.max_bytes_per_send) > 0  # noqa: S101
-        assert min(self.connections, self.max_pending_ticks) > 0  # noqa: S101
-        assert self.user is None or self.bearer_token is None  # noqa: S101
+        assert 0 < self.min_backoff_s <= self.max_backoff_s
+        assert self.timeout_s > 0
+        assert min(self.max_samples_per_send, self.max_bytes_per_send) > 0
+        assert min(self.connections, self.max_pending_ticks) > 0
+        assert self.user is None or self.bearer_token is None
 
     @property
     def shown_url(self) -> str:

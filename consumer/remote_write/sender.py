@@ -41,7 +41,7 @@ class Sender:
             endpoint.name: Dispatcher(endpoint, clock=clock, observer=observer, random=random)
             for endpoint in endpoints
         }
-        assert len(self._dispatchers) == len(endpoints)  # noqa: S101 - a programmer's error
+        assert len(self._dispatchers) == len(endpoints)
 
     def start(self) -> None:
         """Start sending. Called once."""
@@ -50,7 +50,7 @@ class Sender:
 
     def submit(self, tick: Tick) -> Delivery:
         """Queue ``tick`` for every endpoint. Never blocks; not to be called after ``close``."""
-        assert not self._closed  # noqa: S101 - a programmer's error
+        assert not self._closed
         tenants = {tenant: blocks for tenant, blocks in tick.tenants.items() if blocks}
         delivery = Delivery(len(tenants) * len(self._dispatchers))
         for dispatcher in self._dispatchers.values():

@@ -1,0 +1,119 @@
+"""Spans in, series out: what real Tempo made of the same bytes.
+
+A case is ``config.yaml`` (its block ``golden:`` is for this test), ``input.otlp`` and
+``expected.jsonl``. A case that differs from Tempo names the difference (D1 to D18 of the
+design) in its ``config.yaml``.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from consumer.config.load import load_config
+from consumer.config.model import Config
+from consumer.decode import Encoding, RawRecords, open_decoder
+from consumer.otlp_files import read_records
+from consumer.pipeline import Pipeline, build_processors, projection_of
+from consumer.preview import registry_of, run_preview, series_lines
+from tests.support.decoding import IMPLEMENTATIONS, Implementation, require
+
+CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/config.yaml"))
+CODECS = {"otlp": Encoding.OTLP_PROTO, "push-bytes": Encoding.TEMPO}
+SUM_TOLERANCE = 1e-9
+"""Relative: sums depend on the order of addition."""
+
+Series = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def name_of(case: Path) -> str:
+    return case.name
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_spans_give_the_series_that_tempo_gives(case: Path, implementation: Implementation) -> None:
+    require(implementation)
+    config = load_config(case / "config.yaml", environ={})
+    golden = yaml.safe_load((case / "config.yaml").read_text())["golden"]
+    _, values = read_records(case / "input.otlp")
+    lines = run_case(config, golden, values, implementation)
+    assert_same(series(lines), expected(case))
+
+
+@pytest.mark.parametrize(
+    "case", ["sg_client_server_pair", "sg_messaging_default", "sm_kinds_and_status"]
+)
+def test_the_preview_prints_the_series_of_a_case(case: str) -> None:
+    folder = Path(__file__).parent / case
+    output = io.StringIO()
+    config = load_config(folder / "config.yaml", environ={})
+    run_preview(config, [folder / "input.otlp"], output=output)
+    printed = output.getvalue().splitlines()
+    assert_same(series(printed), expected(folder))
+    assert printed == (folder / "expected.jsonl").read_text().splitlines()
+
+
+def run_case(
+    config: Config,
+    golden: Mapping[str, Any],
+    values: Sequence[bytes],
+    implementation: Implementation,
+) -> list[bytes]:
+    processors = build_processors(config)
+    decoder = open_decoder(
+        CODECS[golden.get("codec", "otlp")],
+        projection_of(processors),
+        implementation=implementation,
+    )
+    base_ms = golden.get("base_unix_nano", 0) // 1_000_000
+    pipeline = Pipeline(decoder, processors, config.slack_ms if base_ms else None)
+    registry = registry_of(config)
+    for index, value in enumerate(values):
+        registry.fold(pipeline.push(one_record(value, base_ms)).frames, 0)
+        if index in golden.get("expire_after_records", ()):
+            registry.fold(pipeline.close(0).frames, 0)
+    if golden["expire"] == "end":
+        registry.fold(pipeline.close(0).frames, 0)
+    return series_lines(registry)
+
+
+def one_record(value: bytes, time_ms: int) -> RawRecords:
+    return RawRecords(
+        values=[value],
+        tenants=("single-tenant",),
+        tenant=np.zeros(1, np.uint32),
+        time_ms=np.array([time_ms], np.int64),
+        lane=np.zeros(1, np.uint32),
+    )
+
+
+def expected(case: Path) -> Series:
+    return series((case / "expected.jsonl").read_text().splitlines())
+
+
+def series(lines: Sequence[str | bytes]) -> Series:
+    found = [(line["name"], line["labels"], line["value"]) for line in map(json.loads, lines)]
+    by_key = {(name, tuple(sorted(labels.items()))): value for name, labels, value in found}
+    assert len(by_key) == len(found), "a series is listed twice"
+    return by_key
+
+
+def assert_same(ours: Series, theirs: Series) -> None:
+    assert sorted(ours) == sorted(theirs)
+    assert list(differences(ours, theirs)) == []
+
+
+def differences(ours: Series, theirs: Series) -> Iterator[tuple[Any, float, float]]:
+    for key, value in theirs.items():
+        is_sum = key[0].endswith("_sum")
+        if not math.isclose(ours[key], value, rel_tol=SUM_TOLERANCE if is_sum else 0.0):
+            yield key, ours[key], value
