@@ -16,7 +16,8 @@ from consumer.config.shown import as_tree
 from consumer.dead_letters import DeadLetters
 from consumer.flusher import Flusher
 from consumer.intake import IntakeSettings
-from consumer.kafka import RecordWriter, SourceSettings, SpanSource
+from consumer.kafka import CLIENT_LOG, RecordWriter, SourceSettings, SpanSource
+from consumer.logs import RepeatFilter
 from consumer.metrics import Metrics
 from consumer.pipeline import open_pipeline
 from consumer.registry import Registry, RegistrySettings
@@ -60,6 +61,7 @@ def run_worker(config: Config) -> int:
         _log.warning("%s", notice)
     if status.decoder != "native":
         _log.warning("the native decoder is not installed; decoding in Python is slower")
+    logging.getLogger(CLIENT_LOG).addFilter(RepeatFilter(clock))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -122,6 +124,7 @@ def registry_settings(config: Config) -> RegistrySettings:
         stale_ms=registry.stale_duration,
         constant_labels=tuple(sorted(labels.items())),
         tenant_label=registry.inject_tenant_id_as,
+        max_name_bytes=registry.max_label_name_length,
         max_value_bytes=registry.max_label_value_length,
     )
 

@@ -23,7 +23,11 @@ from consumer.errors import SpanmillError
 METADATA_TIMEOUT_S = 10.0
 _WATERMARK_TIMEOUT_S = 1.0
 
+CLIENT_LOG = "librdkafka"
+"""The name of the logger that the client library's own lines go to."""
+
 _log = logging.getLogger(__name__)
+_client_log = logging.getLogger(CLIENT_LOG)
 
 
 class KafkaError(SpanmillError):
@@ -53,7 +57,7 @@ class RecordWriter:
     """
 
     def __init__(self, properties: Mapping[str, str]) -> None:
-        self._producer = Producer({"linger.ms": "5", **properties})
+        self._producer = Producer({"linger.ms": "5", **properties}, logger=_client_log)
         self._failures: list[str] = []
 
     def write(self, record: OutgoingRecord) -> None:
@@ -147,7 +151,8 @@ class SpanSource:
         self._paused = False
         self._record_bytes = 1_000.0
         try:
-            self._consumer = Consumer({**settings.properties, "enable.auto.commit": "false"})
+            own = {"enable.auto.commit": "false"}
+            self._consumer = Consumer({**settings.properties, **own}, logger=_client_log)
             self._consumer.subscribe(
                 [settings.topic],
                 on_assign=self._on_assign,

@@ -7,6 +7,7 @@ Lines go to stderr, so that the output of commands stays clean. Fields are given
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ _LEVELS: Mapping[Level, int] = {
 }
 _NAMES = {number: name for name, number in _LEVELS.items()} | {logging.CRITICAL: "error"}
 _NOISY = ("uvicorn", "uvicorn.error", "uvicorn.access", "urllib3", "asyncio")
+_CHANGING = re.compile(r"\(after.*?\)|\d+")
 _OWN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -81,6 +83,22 @@ class TextFormatter(logging.Formatter):
         line += "".join(f" {name}={value}" for name, value in _fields(record).items())
         exception = _exception(self, record)
         return f"{line}\n{exception}" if exception else line
+
+
+class RepeatFilter(logging.Filter):
+    """Lets a line through once a minute, whatever numbers and times are in it.
+
+    For libraries that say the same thing at each attempt.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._limit = LogLimit(clock)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether ``record`` is new enough to be told."""
+        key = _CHANGING.sub("", record.getMessage())
+        return self._limit.pass_through(record.levelname, key) is not None
 
 
 class LimitedLog:

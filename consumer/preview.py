@@ -91,6 +91,7 @@ def registry_of(config: Config) -> Registry:
     settings = RegistrySettings(
         constant_labels=tuple(sorted(registry.external_labels.items())),
         tenant_label=registry.inject_tenant_id_as,
+        max_name_bytes=registry.max_label_name_length,
         max_value_bytes=registry.max_label_value_length,
     )
     return Registry(settings, started_ms=_TIME_MS)

@@ -94,6 +94,9 @@ NO_EFFECT: Mapping[str, str] = {
     ),
     f"{_GENERATOR}.storage.path": _NO_WAL,
     f"{_GENERATOR}.storage.wal": _NO_WAL,
+    f"{_GENERATOR}.storage.remote_write_flush_deadline": (
+        "server.shutdown_timeout bounds the last tick and its delivery"
+    ),
     f"{_REMOTE_WRITE}.send_exemplars": "exemplars are not supported yet",
     f"{_REMOTE_WRITE}.send_native_histograms": (
         "overrides decide about native histograms (generate_native_histograms)"

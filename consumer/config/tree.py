@@ -120,7 +120,7 @@ class _Reader:
         try:
             if isinstance(node, MappingNode):
                 return self._mapping(node, path)
-            assert isinstance(node, SequenceNode)  # noqa: S101  YAML has three kinds of nodes
+            assert isinstance(node, SequenceNode)
             return [self.value(member, (*path, i)) for i, member in enumerate(node.value)]
         finally:
             self._open.remove(id(node))

@@ -27,12 +27,16 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class RegistrySettings:
-    """``constant_labels`` are on every series; ``tenant_label``, if any, holds the tenant."""
+    """``constant_labels`` are on every series; ``tenant_label``, if any, holds the tenant.
+
+    Names and values of other labels are cut to the given bytes of UTF-8; 0 is no limit.
+    """
 
     interval_ms: int = 15_000
     stale_ms: int = 900_000
     constant_labels: tuple[tuple[str, str], ...] = ()
     tenant_label: str = ""
+    max_name_bytes: int = 1_024
     max_value_bytes: int = 2_048
 
 
@@ -49,7 +53,7 @@ class Registry:
 
     def __init__(self, settings: RegistrySettings, *, started_ms: int) -> None:
         self._settings = settings
-        self._strings = KeptStrings(rewrite=self._truncate)
+        self._strings = KeptStrings(rewrite=self._cut_value)
         self._tenants = KeptStrings()
         self._tables: dict[Schema, SeriesTable] = {}
         self._collected_ms = started_ms
@@ -62,6 +66,7 @@ class Registry:
                 table = self._tables.get(frame.schema)
                 if table is None:
                     table = SeriesTable(frame.schema, self._strings, self._tenants)
+                    table.label_names = tuple(map(self._cut_name, frame.schema.label_names))
                     self._tables[frame.schema] = table
                 table.fold(frame, time_ms)
 
@@ -122,7 +127,7 @@ class Registry:
                     help=family.help,
                     unit=family.unit,
                     constant_labels=tuple(sorted(labels.items())),
-                    label_names=table.schema.label_names,
+                    label_names=table.label_names,
                     labels=table.rows[rows, 1:],
                     strings=self._strings.text,
                     values=values,
@@ -157,15 +162,19 @@ class Registry:
             for table in self._tables.values():
                 table.rename(renamed)
 
-    def _truncate(self, text: str) -> str:
-        """At most ``max_value_bytes`` bytes of UTF-8, cut between characters (D11)."""
-        limit = self._settings.max_value_bytes
-        if not limit or len(text) * 4 <= limit:
-            return text
-        encoded = text.encode("utf-8", "surrogateescape")
-        if len(encoded) <= limit:
-            return text
-        return encoded[:limit].decode("utf-8", "ignore")
+    def _cut_name(self, name: str) -> str:
+        return truncated(name, self._settings.max_name_bytes)
+
+    def _cut_value(self, value: str) -> str:
+        return truncated(value, self._settings.max_value_bytes)
+
+
+def truncated(text: str, limit: int) -> str:
+    """At most ``limit`` bytes of UTF-8, cut between characters (D11); 0 is no limit."""
+    if not limit or len(text) * 4 <= limit:
+        return text
+    encoded = text.encode("utf-8", "surrogateescape")
+    return text if len(encoded) <= limit else encoded[:limit].decode("utf-8", "ignore")
 
 
 def _by_tenant(

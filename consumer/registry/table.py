@@ -32,10 +32,12 @@ class SeriesTable:
     ``values`` holds float64[room, width] for each family (see
     :class:`processors.delta.DeltaFrame`), ``life`` a :class:`Life` for each family
     (int8[room, families]), ``updated_ms`` when a delta last came (int64[room]).
+    ``label_names`` are what the labels are called outside.
     """
 
     def __init__(self, schema: Schema, strings: KeptStrings, tenants: KeptStrings) -> None:
         self.schema = schema
+        self.label_names = schema.label_names
         self._strings = strings
         self._tenants = tenants
         self._slots: dict[bytes, int] = {}
