@@ -1,7 +1,7 @@
 """An in-process receiver of remote write 1.0 that keeps each tenant's last few minutes.
 
 Bound: ``MAX_TENANTS``; requests of further ones are refused. Source of time: the clock
-given, for the start only; everything else goes by the samples' timestamps.
+given, for the begin only; everything else goes by the samples' timestamps.
 """
 
 from __future__ import annotations
@@ -30,10 +30,15 @@ class Receiver:
     """Takes requests in any thread and reports from any other."""
 
     def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._since_ms = clock.now_ms()
         self._lock = threading.Lock()
         self._stores: dict[str, SampleStore] = {}
         self._refused = 0
+
+    def begin(self) -> None:
+        """Take rates of series younger than the window from now on, not from its making."""
+        self._since_ms = self._clock.now_ms()
 
     def app(self) -> Starlette:
         """Build the ASGI application that listens for it."""

@@ -81,6 +81,7 @@ def run_demo(options: DemoOptions, command: WorkerCommand = worker_command) -> i
         if not _await_ready(worker, clock, stopped):
             return _give_up(console, worker)
         address = stack.enter_context(_otlp_listener(bootstrap, options.otlp_port, console))
+        receiver.begin()
         load = stack.enter_context(_load(bootstrap, options, clock))
         watch = Watch(load, worker, receiver, clock=clock, otlp_address=address)
         live = console.is_terminal and not options.plain

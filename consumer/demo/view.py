@@ -46,8 +46,12 @@ def live_view(
     panel = Panel(_head_text(head), title="spanmill demo", border_style="cyan")
     if not reports:
         return Group(panel, Text("waiting for the first metrics …", style="dim"))
-    rows = max((height - HEAD_ROWS - 1) // len(reports) - FRAME_ROWS, MIN_ROWS)
-    parts = [_tenant_view(report, rows, width) for report in reports.values()]
+    room = height - HEAD_ROWS - 1 - len(reports) * FRAME_ROWS
+    rows = share_rows([_wanted_rows(report, width) for report in reports.values()], room)
+    parts = [
+        _tenant_view(report, granted, width)
+        for report, granted in zip(reports.values(), rows, strict=True)
+    ]
     return Group(panel, *parts, Text(f"{LEGEND}   Ctrl-C ends", style="dim"))
 
 
@@ -81,6 +85,22 @@ def final_summary(reports: Mapping[str, TenantReport], rows: int = 8) -> Rendera
 def print_to(console: Console, renderable: RenderableType) -> None:
     """Print without wrapping where there is no terminal to wrap for."""
     console.print(renderable, soft_wrap=not console.is_terminal)
+
+
+def share_rows(wanted: Sequence[int], room: int) -> list[int]:
+    """Share the rows of a screen: who wants few gets them, the others the same each."""
+    granted = [0] * len(wanted)
+    for place, index in enumerate(sorted(range(len(wanted)), key=lambda one: wanted[one])):
+        granted[index] = min(wanted[index], max(room // (len(wanted) - place), MIN_ROWS))
+        room -= granted[index]
+    return granted
+
+
+def _wanted_rows(report: TenantReport, width: int) -> int:
+    operations, lines = len(report.operations), len(tree_lines(report.edges))
+    if width < WIDE_COLUMNS:
+        return 2 * max(operations, lines) + 4
+    return max(operations, lines)
 
 
 def _head_text(head: Head) -> Text:

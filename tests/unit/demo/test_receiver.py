@@ -19,8 +19,10 @@ OK, ERROR = "STATUS_CODE_UNSET", "STATUS_CODE_ERROR"
 
 
 class HandClock:
+    time_ms = 100_000
+
     def now_ms(self) -> int:
-        return 100_000
+        return self.time_ms
 
     def monotonic_s(self) -> float:
         return 100.0
@@ -33,7 +35,8 @@ class Sender:
     """Writes requests as a worker does: one timestamp a tick, a zero before the first sample."""
 
     def __init__(self) -> None:
-        self.receiver = Receiver(HandClock())
+        self.clock = HandClock()
+        self.receiver = Receiver(self.clock)
         self.known: set[tuple[tuple[str, str], ...]] = set()
 
     def tick(self, tenant: str, time_ms: int, values: Mapping[tuple[str, str], float]) -> None:
@@ -93,6 +96,14 @@ def test_before_a_window_has_passed_rates_are_over_the_time_since_the_start() ->
     (row,) = sender.receiver.reports()["acme"].operations
     assert row.rate == pytest.approx(10.0)
     assert math.isnan(row.p50_s), "no buckets came"
+
+
+def test_the_start_is_when_the_load_begins_not_when_the_receiver_does() -> None:
+    sender = Sender()
+    sender.clock.time_ms = 102_000
+    sender.receiver.begin()
+    sender.tick("acme", 104_000, {calls("cart", "GET /", SERVER, OK): 40})
+    assert sender.receiver.reports()["acme"].operations[0].rate == pytest.approx(20.0)
 
 
 def test_serving_operations_come_first_then_the_busiest() -> None:

@@ -6,7 +6,15 @@ import pytest
 from rich.console import Console, RenderableType
 
 from consumer.demo.report import EdgeRow, OperationRow, TenantReport
-from consumer.demo.view import Head, final_summary, live_view, summary_line, tree_lines
+from consumer.demo.view import (
+    MIN_ROWS,
+    Head,
+    final_summary,
+    live_view,
+    share_rows,
+    summary_line,
+    tree_lines,
+)
 
 HEAD = Head(
     uptime_s=12.3,
@@ -122,3 +130,10 @@ def test_a_graph_that_is_only_a_circle_is_shown() -> None:
         "└─ b",
         "   └─ a ↺",
     ]
+
+
+def test_rows_that_one_tenant_does_not_need_go_to_the_others() -> None:
+    assert share_rows([50, 8], 40) == [32, 8]
+    assert share_rows([50, 60, 5], 40) == [17, 18, 5]
+    assert share_rows([3, 3], 40) == [3, 3]
+    assert share_rows([9, 9], 2) == [MIN_ROWS, MIN_ROWS]
