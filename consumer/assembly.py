@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 
 from prometheus_client import CollectorRegistry
@@ -16,14 +15,14 @@ from consumer.config.shown import as_tree
 from consumer.dead_letters import DeadLetters
 from consumer.flusher import Flusher
 from consumer.intake import IntakeSettings
-from consumer.kafka import CLIENT_LOG, RecordWriter, SourceSettings, SpanSource
-from consumer.logs import RepeatFilter
+from consumer.kafka import RecordWriter, SourceSettings, SpanSource
 from consumer.metrics import Metrics
 from consumer.pipeline import open_pipeline
 from consumer.registry import Registry, RegistrySettings
 from consumer.remote_write.sender import Sender
 from consumer.reporter import Reporter
 from consumer.server import Status, StatusServer
+from consumer.signals import stop_signals
 from consumer.worker import Parts, Worker, WorkerSettings
 
 OUR_PROPERTIES = {
@@ -61,14 +60,9 @@ def run_worker(config: Config) -> int:
         _log.warning("%s", notice)
     if status.decoder != "native":
         _log.warning("the native decoder is not installed; decoding in Python is slower")
-    logging.getLogger(CLIENT_LOG).addFilter(RepeatFilter(clock))
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     address = (config.server.host, config.server.port)
-    with StatusServer(
-        address, registry, status, configuration=as_tree(config), clock=clock
-    ) as server:
+    server = StatusServer(address, registry, status, configuration=as_tree(config), clock=clock)
+    with stop_signals() as stop, server:
         _log.info("worker started", extra={"port": server.port, "decoder": status.decoder})
         _turn(config, parts, sender, stop)
     return 0

@@ -19,12 +19,10 @@ from confluent_kafka import (
 from confluent_kafka import KafkaError as ClientError
 
 from consumer.errors import SpanmillError
+from consumer.logs import CLIENT_LOG
 
 METADATA_TIMEOUT_S = 10.0
 _WATERMARK_TIMEOUT_S = 1.0
-
-CLIENT_LOG = "librdkafka"
-"""The name of the logger that the client library's own lines go to."""
 
 _log = logging.getLogger(__name__)
 _client_log = logging.getLogger(CLIENT_LOG)

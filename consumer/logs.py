@@ -15,7 +15,7 @@ from typing import Any, Literal, TextIO
 
 import orjson
 
-from consumer.clock import Clock
+from consumer.clock import Clock, SystemClock
 from consumer.remote_write.log_limit import LogLimit
 
 Level = Literal["debug", "info", "warn", "error"]
@@ -28,6 +28,9 @@ _LEVELS: Mapping[Level, int] = {
     "error": logging.ERROR,
 }
 _NAMES = {number: name for name, number in _LEVELS.items()} | {logging.CRITICAL: "error"}
+CLIENT_LOG = "librdkafka"
+"""The logger of the Kafka client's own lines, which it repeats at each attempt."""
+
 _NOISY = ("uvicorn", "uvicorn.error", "uvicorn.access", "urllib3", "asyncio")
 _CHANGING = re.compile(r"\(after.*?\)|\d+")
 _OWN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -40,6 +43,7 @@ def start_logging(level: Level, form: Format = "auto", *, stream: TextIO | None 
     handler = logging.StreamHandler(target)
     handler.setFormatter(TextFormatter() if text else JsonFormatter())
     logging.getLogger().handlers[:] = [handler]
+    logging.getLogger(CLIENT_LOG).filters[:] = [RepeatFilter(SystemClock())]
     set_level(level)
 
 

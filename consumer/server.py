@@ -20,8 +20,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from consumer.clock import Clock
-from consumer.distributor.listener import HttpListener
 from consumer.errors import SpanmillError
+from consumer.http_listener import HttpListener
 
 STUCK_AFTER_S = 120.0
 """Longest turn of the loop that is still healthy: a rebalance waits for deliveries."""

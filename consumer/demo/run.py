@@ -32,14 +32,14 @@ from consumer.demo.worker_process import (
 )
 from consumer.distributor import (
     DEFAULT_PORT,
-    HttpListener,
     Publisher,
     Target,
     make_app,
-    stop_signals,
     writer_properties,
 )
+from consumer.http_listener import HttpListener
 from consumer.kafka import RecordWriter, mock_cluster
+from consumer.signals import stop_signals
 
 HOST = "127.0.0.1"
 TOPIC = "otlp_spans"

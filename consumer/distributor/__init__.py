@@ -7,22 +7,18 @@ Tempo's distributor plays this part (they batch, retry, authenticate and sample)
 """
 
 from consumer.distributor.app import Target, make_app
-from consumer.distributor.listener import HttpListener
 from consumer.distributor.publisher import Publisher
 from consumer.distributor.serve import (
     DEFAULT_PORT,
     run_distributor,
-    stop_signals,
     writer_properties,
 )
 
 __all__ = [
     "DEFAULT_PORT",
-    "HttpListener",
     "Publisher",
     "Target",
     "make_app",
     "run_distributor",
-    "stop_signals",
     "writer_properties",
 ]

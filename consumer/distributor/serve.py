@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 
 from consumer.config.model import Config
 from consumer.distributor.app import Target, make_app
-from consumer.distributor.listener import HttpListener
 from consumer.distributor.publisher import RECORD_TIMEOUT_MS, Publisher
+from consumer.http_listener import HttpListener
 from consumer.kafka import RecordWriter
-from consumer.logs import start_logging
+from consumer.signals import stop_signals
 
 DEFAULT_PORT = 4318
 """OTLP/HTTP's registered port."""
@@ -37,7 +35,6 @@ def writer_properties(bootstrap_servers: str, client: Mapping[str, str]) -> dict
 
 def run_distributor(config: Config, *, port: int = DEFAULT_PORT) -> int:
     """Listen on ``server.host`` until a signal ends it; the exit code, 1 when the port is taken."""
-    start_logging(config.server.log_level, config.server.log_format)
     kafka = config.kafka
     client = {name: value.get_secret_value() for name, value in kafka.client.items()}
     target = Target(kafka.topic, kafka.tenant_header)
@@ -52,16 +49,3 @@ def run_distributor(config: Config, *, port: int = DEFAULT_PORT) -> int:
             _log.info("OTLP/HTTP on %s/v1/traces, to topic %s", listener.address, target.topic)
             stopped.wait()
     return 0
-
-
-@contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGINT, SIGTERM or SIGHUP sets. For the main thread only."""
-    stopped = threading.Event()
-    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {name: signal.signal(name, lambda *_: stopped.set()) for name in names}
-    try:
-        yield stopped
-    finally:
-        for name, action in before.items():
-            signal.signal(name, action)

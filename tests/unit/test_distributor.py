@@ -22,11 +22,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
-from consumer.distributor import HttpListener, Publisher, Target, make_app
+from consumer.distributor import Publisher, Target, make_app
 from consumer.distributor.app import MAX_BODY_BYTES
 from consumer.distributor.otlp import RequestRefusedError, inflate, parse_request
 from consumer.distributor.publisher import MAX_WAITING, NotWrittenError, OverloadedError
 from consumer.distributor.split import split_by_trace
+from consumer.http_listener import HttpListener
 from consumer.kafka import OutgoingRecord, mock_cluster
 
 ROOT = Path(__file__).parents[2]

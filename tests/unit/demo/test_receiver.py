@@ -12,7 +12,7 @@ from consumer.clock import SystemClock
 from consumer.demo import receiver as receiver_module
 from consumer.demo.receiver import PATH, Receiver
 from consumer.demo.write_request import WriteRequestError, _WriteRequest, parse_write_request
-from consumer.distributor import HttpListener
+from consumer.http_listener import HttpListener
 
 SERVER = "SPAN_KIND_SERVER"
 OK, ERROR = "STATUS_CODE_UNSET", "STATUS_CODE_ERROR"
