@@ -10,6 +10,12 @@ use crate::value::{attribute, text};
 use crate::wanted::Wanted;
 use crate::wire::{MAX_DEPTH, Malformed, Reader, Result};
 
+/// Rows of a table that stay allocated for the next batch: some 30 MB of spans.
+const MOST_ROWS: usize = 1 << 18;
+
+/// Bytes of text that stay allocated for the next batch.
+const MOST_BYTES: usize = 1 << 24;
+
 /// What to read.
 pub struct Projection {
     pub span_keys: Wanted,
@@ -81,13 +87,25 @@ impl Batch {
         }
     }
 
+    /// Empty all tables, and give back the memory of those that an odd batch blew up.
     fn clear(&mut self) {
-        self.strings.clear();
-        self.records.skip.clear();
-        self.records.spans.clear();
+        self.records = Records::default();
+        self.failures.clear();
         self.resources.truncate(0);
         self.spans.truncate(0);
-        self.failures.clear();
+        self.strings.clear();
+        if self.resources.capacity() > MOST_ROWS {
+            self.resources = Resources::new(self.projection.resource_keys.count());
+        }
+        if self.spans.capacity() > MOST_ROWS {
+            self.spans = Spans::new(self.projection.span_keys.count());
+        }
+        if self.strings.capacity() > MOST_BYTES {
+            self.strings = Dictionary::default();
+        }
+        if self.scratch.capacity() > MOST_BYTES {
+            self.scratch = Vec::new();
+        }
     }
 
     /// Read one record; true when its sender wants no metrics of it.

@@ -30,6 +30,11 @@ impl Resources {
         self.all_offsets.len() - 1
     }
 
+    /// Rows, or pairs if there are more, that fit into what is allocated.
+    pub fn capacity(&self) -> usize {
+        self.all_offsets.capacity().max(self.all_keys.capacity())
+    }
+
     /// The attributes of one more resource are complete.
     pub fn end_row(&mut self) {
         self.all_offsets.push(self.all_keys.len() as i64);
@@ -70,6 +75,10 @@ impl Spans {
 
     pub fn rows(&self) -> usize {
         self.name.len()
+    }
+
+    pub fn capacity(&self) -> usize {
+        self.name.capacity()
     }
 
     /// Add the columns that need no dictionary and no parent.

@@ -53,6 +53,11 @@ impl Dictionary {
         self.ends.len()
     }
 
+    /// Bytes of text that fit into what is allocated.
+    pub fn capacity(&self) -> usize {
+        self.texts.capacity()
+    }
+
     /// Forget all codes from `length` on.
     pub fn truncate(&mut self, length: usize) {
         for code in length..self.ends.len() {

@@ -1,0 +1,89 @@
+//! The pairing as Python sees it: buffers of native numbers in, bytes of int64 out.
+
+use bytemuck::cast_slice;
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::window::Number;
+use super::{Halves, Limits, Pairs};
+
+type HalfColumns = (PyBuffer<u64>, PyBuffer<u64>, PyBuffer<u8>, PyBuffer<u32>);
+type RecordColumns = (PyBuffer<i64>, PyBuffer<u32>, PyBuffer<i64>);
+type Found = [Py<PyBytes>; 7];
+
+#[pyclass]
+pub struct Pairing {
+    pairing: super::Pairing,
+}
+
+#[pymethods]
+impl Pairing {
+    #[new]
+    #[pyo3(signature = (*, wait_ms, max_pending, max_remembered))]
+    fn new(wait_ms: i64, max_pending: usize, max_remembered: Number) -> Self {
+        Pairing { pairing: super::Pairing::new(Limits { wait_ms, max_pending, max_remembered }) }
+    }
+
+    fn push(
+        &mut self,
+        py: Python<'_>,
+        first: Number,
+        halves: HalfColumns,
+        records: RecordColumns,
+    ) -> PyResult<Found> {
+        let (own, parent) = (halves.0.to_vec(py)?, halves.1.to_vec(py)?);
+        let (side, tenant) = (halves.2.to_vec(py)?, halves.3.to_vec(py)?);
+        let (starts, lane) = (records.0.to_vec(py)?, records.1.to_vec(py)?);
+        let time_ms = records.2.to_vec(py)?;
+        let halves = Halves {
+            own: &own,
+            parent: &parent,
+            side: &side,
+            tenant: &tenant,
+            starts: &starts,
+            lane: &lane,
+            time_ms: &time_ms,
+        };
+        let pairing = &mut self.pairing;
+        let pairs = py.detach(|| pairing.push(first, &halves)).map_err(PyValueError::new_err)?;
+        Ok(found(py, &pairs))
+    }
+
+    fn advance(&mut self, py: Python<'_>, lane: u32, time_ms: i64) -> Found {
+        found(py, &self.pairing.advance(lane, time_ms))
+    }
+
+    fn close(&mut self, py: Python<'_>, lane: u32) -> Py<PyBytes> {
+        numbers(py, &self.pairing.close(lane))
+    }
+
+    fn pending(&self) -> usize {
+        self.pairing.pending()
+    }
+
+    fn remembered(&self) -> Number {
+        self.pairing.remembered()
+    }
+
+    fn oldest(&self) -> Option<Number> {
+        self.pairing.oldest()
+    }
+}
+
+fn found(py: Python<'_>, pairs: &Pairs) -> Found {
+    [
+        numbers(py, pairs.edges.as_flattened()),
+        numbers(py, pairs.absorbed.as_flattened()),
+        numbers(py, &pairs.settled),
+        numbers(py, &pairs.closed),
+        numbers(py, &pairs.repeated),
+        numbers(py, &pairs.expired),
+        numbers(py, &pairs.evicted),
+    ]
+}
+
+fn numbers(py: Python<'_>, column: &[Number]) -> Py<PyBytes> {
+    PyBytes::new(py, cast_slice(column)).unbind()
+}
