@@ -54,22 +54,64 @@ STATUS_ERROR = 2
 class Projection:
     """What a decoder has to read beyond the fixed fields; it reads no other attribute.
 
-    Keys are those of the wire (``http.route``). ``service.name`` is always read.
+    Keys are those of the wire (``http.route``). ``service.name`` is always read. Typed
+    keys are for rules that tell the number 1 from the text ``1`` (see :data:`TYPE_MARKS`).
     """
 
     resource_keys: tuple[str, ...] = ()
     span_keys: tuple[str, ...] = ()
+    typed_resource_keys: tuple[str, ...] = ()
+    typed_span_keys: tuple[str, ...] = ()
     all_resource_attributes: bool = False
     status_message: bool = False
+    trace_state: bool = False
+    links: bool = False
 
     def union(self, other: Projection) -> Projection:
         """Everything that either asks for; keys keep their first position."""
         return Projection(
-            resource_keys=tuple(dict.fromkeys(self.resource_keys + other.resource_keys)),
-            span_keys=tuple(dict.fromkeys(self.span_keys + other.span_keys)),
+            resource_keys=_merged(self.resource_keys, other.resource_keys),
+            span_keys=_merged(self.span_keys, other.span_keys),
+            typed_resource_keys=_merged(self.typed_resource_keys, other.typed_resource_keys),
+            typed_span_keys=_merged(self.typed_span_keys, other.typed_span_keys),
             all_resource_attributes=self.all_resource_attributes or other.all_resource_attributes,
             status_message=self.status_message or other.status_message,
+            trace_state=self.trace_state or other.trace_state,
+            links=self.links or other.links,
         )
+
+
+def _merged(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(first + second))
+
+
+TYPE_MARKS`).
+    """
+
+    resource_keys: tuple[str, ...] = ()
+    span_keys: tuple[str, ...] = ()
+    typed_resource_keys: tuple[str, ...] = ()
+    typed_span_keys: tuple[str, ...] = ()
+    all_resource_attributes: bool = False
+    status_message: bool = False
+    trace_state: bool = False
+    links: bool = False
+
+    def union(self, other: Projection) -> Projection:
+        """Everything that either asks for; keys keep their first position."""
+
+        def either(name: str) -> tuple[str, ...] | bool:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if isinstance(mine, bool):
+                return mine or theirs
+            return tuple(dict.fromkeys(mine + theirs))
+
+        return Projection(**{part.name: either(part.name) for part in fields(self)})
+
+
+TYPE_MARKS = {"string": "s", "int": "i", "double": "d", "bool": "b", "other": "o"}
+"""First character of a typed column's text, before the value's text; arrays, maps, bytes
+and values that are not set are ``other``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +166,31 @@ class Resources:
     all_offsets: NDArray[np.int64]
     all_keys: Codes
     all_values: Codes
+    typed: Mapping[str, Codes] = field(default_factory=dict)
+    """A column for each of ``Projection.typed_resource_keys``."""
 
     def __len__(self) -> int:
         return len(self.service)
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """The links of spans: those of span ``i`` are rows ``offsets[i]:offsets[i + 1]``.
+
+    ``offsets`` is int64[n + 1]; ``trace_id`` (uint64[l, 2]) and ``span_id`` (uint64[l])
+    name the linked spans.
+    """
+
+    offsets: NDArray[np.int64]
+    trace_id: NDArray[np.uint64]
+    span_id: NDArray[np.uint64]
+
+    def filter(self, mask: Mask) -> Links:
+        """The links of the spans where ``mask`` (bool[n]) is true."""
+        lengths = np.diff(self.offsets)
+        kept = np.repeat(mask, lengths)
+        offsets = np.concatenate([[0], np.cumsum(lengths[mask])])
+        return Links(offsets.astype(np.int64), self.trace_id[kept], self.span_id[kept])
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +226,19 @@ class SpanBatch:
     """A column of codes for each of ``Projection.span_keys``."""
     status_message: Codes | None = None
     """Only with ``Projection.status_message``."""
+    typed: Mapping[str, Codes] = field(default_factory=dict)
+    """A column for each of ``Projection.typed_span_keys``."""
+    trace_state: Codes | None = None
+    """Only with ``Projection.trace_state``."""
+    links: Links | None = None
+    """Only with ``Projection.links``."""
 
     def __len__(self) -> int:
         return len(self.name)
 
     def filter(self, mask: Mask) -> SpanBatch:
         """Keep the spans where ``mask`` (bool[n]) is true; the other tables stay whole."""
-        message = self.status_message
+        message, state, links = self.status_message, self.trace_state, self.links
         return replace(
             self,
             record=self.record[mask],
@@ -185,6 +255,9 @@ class SpanBatch:
             is_root=self.is_root[mask],
             attributes={key: codes[mask] for key, codes in self.attributes.items()},
             status_message=None if message is None else message[mask],
+            typed={key: codes[mask] for key, codes in self.typed.items()},
+            trace_state=None if state is None else state[mask],
+            links=None if links is None else links.filter(mask),
         )
 
     def service(self) -> Codes:
