@@ -85,30 +85,6 @@ def _merged(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(first + second))
 
 
-TYPE_MARKS`).
-    """
-
-    resource_keys: tuple[str, ...] = ()
-    span_keys: tuple[str, ...] = ()
-    typed_resource_keys: tuple[str, ...] = ()
-    typed_span_keys: tuple[str, ...] = ()
-    all_resource_attributes: bool = False
-    status_message: bool = False
-    trace_state: bool = False
-    links: bool = False
-
-    def union(self, other: Projection) -> Projection:
-        """Everything that either asks for; keys keep their first position."""
-
-        def either(name: str) -> tuple[str, ...] | bool:
-            mine, theirs = getattr(self, name), getattr(other, name)
-            if isinstance(mine, bool):
-                return mine or theirs
-            return tuple(dict.fromkeys(mine + theirs))
-
-        return Projection(**{part.name: either(part.name) for part in fields(self)})
-
-
 TYPE_MARKS = {"string": "s", "int": "i", "double": "d", "bool": "b", "other": "o"}
 """First character of a typed column's text, before the value's text; arrays, maps, bytes
 and values that are not set are ``other``."""
