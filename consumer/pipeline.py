@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from consumer.acceleration import choose_pairing
 from consumer.config.model import Config
 from consumer.decode import Decoder, Encoding, Failure, RawRecords, open_decoder
 from processors.batch import Mask, Projection, SpanBatch
@@ -138,7 +139,7 @@ def build_processors(config: Config) -> Sequence[Processor]:
     settings = config.metrics_generator.processor
     known: dict[str, Processor] = {
         SpanMetrics.name: SpanMetrics(settings.span_metrics),
-        ServiceGraphs.name: ServiceGraphs(settings.service_graphs),
+        ServiceGraphs.name: ServiceGraphs(settings.service_graphs, choose_pairing()),
     }
     return [processor for name, processor in known.items() if name in config.processors]
 

@@ -1,6 +1,7 @@
 # ruff: noqa: PYI021  the stub is the interface: this is the place to describe it
 """Walks the wire format of OTLP traces; knows nothing of policy (see src/lib.rs)."""
 
+from collections.abc import Buffer
 from typing import final
 
 @final
@@ -76,3 +77,31 @@ class Columns:
     """A column of codes for each of ``span_keys``."""
     status_message: bytes
     """Codes; empty when not asked for."""
+
+@final
+class Pairing:
+    """The twin of `processors.pairing.PythonPairing`; see the interface there."""
+
+    def __new__(cls, *, wait_ms: int, max_pending: int, max_remembered: int) -> Pairing: ...
+    def push(
+        self,
+        first: int,
+        halves: tuple[Buffer, Buffer, Buffer, Buffer],
+        records: tuple[Buffer, Buffer, Buffer],
+    ) -> list[bytes]:
+        """Take ``own``, ``parent``, ``side``, ``tenant`` and ``starts``, ``lane``, ``time_ms``.
+
+        Runs without the GIL. Returns the columns of `Pairs` in their order, each int64; the
+        first two are flat. Raises :class:`ValueError` for numbers that do not go on, and
+        columns that do not fit together; :class:`RuntimeError` when another thread is inside.
+        """
+
+    def advance(self, lane: int, time_ms: int) -> list[bytes]:
+        """The same columns."""
+
+    def close(self, lane: int) -> bytes:
+        """int64"""
+
+    def pending(self) -> int: ...
+    def remembered(self) -> int: ...
+    def oldest(self) -> int | None: ...

@@ -2,21 +2,33 @@
 
 This owns which half waits for which, and until when; what a half looks like is none of
 its business. Halves are numbered by the caller, upwards. Time is record time, lane by
-lane: a half leaves ``wait_ms`` after its record's timestamp, in the order of arrival, so
-the outcome does not depend on how records were cut into batches.
+lane: a half leaves ``wait_ms`` after its record's timestamp, in the order of arrival.
+Halves are taken one after the other, so the outcome does not depend on how records were
+cut into batches.
 
 Bounds: ``max_pending`` unpaired halves a tenant; the oldest goes when one more comes.
 Paired halves are remembered for the wait as well (a late second server still pairs, a
-repeated half is recognised): at most :data:`MAX_REMEMBERED` halves in all, the oldest
-record of halves is forgotten first.
+repeated half is recognised). From the oldest half that is remembered to the newest there
+are at most ``max_remembered`` numbers; the oldest record of halves is forgotten first.
+
+:class:`Pairing` is the interface, :class:`PythonPairing` does it in Python; the native
+twin is ``native/src/pairing.rs``. The contract tests hold the two together.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
+from itertools import islice
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers: TypeAlias = NDArray[np.int64]
+"""Numbers of halves."""
 
 MAX_REMEMBERED = 4_000_000
 """About 10 s of 400,000 halves a second."""
@@ -34,228 +46,354 @@ class Side(IntEnum):
     """A server half that waits for its time to run out and pairs with nothing."""
 
 
-_SERVER_SIDES = (Side.SERVER, Side.ALONE)
-
-
-class State(IntEnum):
-    """How far a half has come."""
-
-    PENDING = 0
-    SETTLED = 1
-
-
 @dataclass(frozen=True, slots=True)
 class Halves:
-    """Consecutive halves of one record: same lane, same timestamp.
+    """The halves of a batch: ``n`` halves of ``m`` records.
 
+    Half ``i`` has the number ``first + i``; ``first`` goes on where the last batch ended.
     ``own``: key of (tenant, trace id, span id); ``parent``: key of (tenant, trace id,
-    parent span id); both 64-bit hashes. Half ``i`` has the number ``first + i``.
+    parent span id); both 64-bit hashes (uint64[n]). ``side``: a :class:`Side` (uint8[n]).
+    ``tenant``: any code (uint32[n]).
+
+    Record ``j`` has the halves from ``starts[j]`` (int64[m], the first is 0) to the next
+    start; it is of ``lane[j]`` (uint32[m]) and has the timestamp ``time_ms[j]`` (int64[m]).
     """
 
     first: int
-    lane: int
-    time_ms: int
-    own: Sequence[int]
-    parent: Sequence[int]
-    side: Sequence[int]
-    tenant: Sequence[int]
+    own: NDArray[np.uint64]
+    parent: NDArray[np.uint64]
+    side: NDArray[np.uint8]
+    tenant: NDArray[np.uint32]
+    starts: NDArray[np.int64]
+    lane: NDArray[np.uint32]
+    time_ms: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.own)
 
 
-@dataclass(slots=True)
+def _none() -> Numbers:
+    return np.empty(0, np.int64)
+
+
+def _no_couples() -> Numbers:
+    return np.empty((0, 2), np.int64)
+
+
+@dataclass(frozen=True, slots=True)
 class Pairs:
-    """What came of halves, each list by half number.
+    """What came of halves, by their numbers, each in the order in which it came about.
 
-    ``edges`` are (client, server); ``absorbed`` are (closed client, server);
-    ``settled`` halves found their first partner, ``closed`` ones need none; ``expired``,
-    ``evicted`` and ``forgotten`` ones never had one.
+    ``edges`` (int64[e, 2]) are (client, server); ``absorbed`` (int64[a, 2]) are (closed
+    client, server). ``settled`` halves found their first partner, ``closed`` ones, ascending,
+    need none; ``repeated`` ones are ignored; ``expired`` and ``evicted`` ones never had one.
     """
 
-    edges: list[tuple[int, int]] = field(default_factory=list)
-    absorbed: list[tuple[int, int]] = field(default_factory=list)
+    edges: Numbers = field(default_factory=_no_couples)
+    absorbed: Numbers = field(default_factory=_no_couples)
+    settled: Numbers = field(default_factory=_none)
+    closed: Numbers = field(default_factory=_none)
+    repeated: Numbers = field(default_factory=_none)
+    expired: Numbers = field(default_factory=_none)
+    evicted: Numbers = field(default_factory=_none)
+
+    def is_empty(self) -> bool:
+        """Whether nothing came of anything."""
+        return not any(len(getattr(self, column.name)) for column in fields(self))
+
+
+class Pairing(Protocol):
+    """All halves that are pending or remembered."""
+
+    implementation: str
+    """``native`` or ``python``; for logs and metrics."""
+
+    def push(self, halves: Halves) -> Pairs:
+        """Take the halves of records, in order; each record moves its lane's time first.
+
+        Raises :class:`ValueError` for numbers that do not go on where the last ones ended.
+        """
+        ...
+
+    def advance(self, lane: int, time_ms: int) -> Pairs:
+        """Let the time of ``lane`` reach ``time_ms``; it never goes back."""
+        ...
+
+    def close(self, lane: int) -> Numbers:
+        """Forget all halves of ``lane``, and its time; returns those that were pending."""
+        ...
+
+    def pending(self) -> int:
+        """Halves without a partner."""
+        ...
+
+    def remembered(self) -> int:
+        """Halves of records that are not forgotten."""
+        ...
+
+    def oldest(self) -> int | None:
+        """The lowest number of a half that is still remembered."""
+        ...
+
+
+NewPairing: TypeAlias = Callable[[int, int], Pairing]
+"""Makes a pairing of ``wait_ms`` and ``max_pending``."""
+
+
+# Plain numbers: comparing with an IntEnum costs more than all else that is done with a side.
+_CLIENT, _SERVER, _CLOSED, _ALONE = map(int, Side)
+_SERVER_SIDES = (_SERVER, _ALONE)
+
+
+@dataclass(slots=True, eq=False)
+class _Found:
+    """The columns of :class:`Pairs` while they grow; edges and absorbed ones flat."""
+
+    edges: list[int] = field(default_factory=list)
+    absorbed: list[int] = field(default_factory=list)
     settled: list[int] = field(default_factory=list)
     closed: list[int] = field(default_factory=list)
     repeated: list[int] = field(default_factory=list)
     expired: list[int] = field(default_factory=list)
     evicted: list[int] = field(default_factory=list)
-    forgotten: list[int] = field(default_factory=list)
 
-    def is_empty(self) -> bool:
-        """Whether nothing came of anything."""
-        return not any(getattr(self, part.name) for part in fields(self))
+    def pairs(self) -> Pairs:
+        return Pairs(
+            edges=np.array(self.edges, np.int64).reshape(-1, 2),
+            absorbed=np.array(self.absorbed, np.int64).reshape(-1, 2),
+            settled=np.array(self.settled, np.int64),
+            closed=np.array(self.closed, np.int64),
+            repeated=np.array(self.repeated, np.int64),
+            expired=np.array(self.expired, np.int64),
+            evicted=np.array(self.evicted, np.int64),
+        )
 
 
 @dataclass(slots=True, eq=False)
-class _Chunk:
-    """The halves of one record, as long as they are remembered."""
-
-    halves: Halves
-    deadline_ms: int
-    state: list[int | None]
-    """None: a half that is not remembered, being repeated or evicted."""
+class _Lane:
+    now_ms: int
+    records: deque[tuple[int, int, int]] = field(default_factory=deque)
+    """Deadline, first number and the number after the last, of each record with halves."""
 
 
-class Pairing:
-    """All halves that are pending or remembered."""
+class PythonPairing:
+    """A :class:`Pairing` without an extension: numbers in flat lists and dictionaries."""
 
-    def __init__(self, wait_ms: int, max_pending: int) -> None:
+    implementation = "python"
+
+    def __init__(
+        self, wait_ms: int, max_pending: int, max_remembered: int = MAX_REMEMBERED
+    ) -> None:
         self._wait_ms = wait_ms
         self._max_pending = max_pending
-        self._clients: dict[int, tuple[_Chunk, int]] = {}
-        self._servers: dict[int, int] = {}
-        self._waiting: dict[int, list[tuple[_Chunk, int]]] = {}
-        self._lanes: dict[int, deque[_Chunk]] = {}
-        self._clock_ms: dict[int, int] = {}
-        self._pending: dict[int, deque[tuple[_Chunk, int]]] = {}
-        self._pending_count: dict[int, int] = {}
+        self._max_remembered = max_remembered
+        self._found = _Found()
+        self._lanes: dict[int, _Lane] = {}
         self._remembered = 0
-        self.limit = MAX_REMEMBERED
+        self._base = 0
+        """The number of the half that is first in the next four: one entry a half."""
+        self._own: list[int] = []
+        self._parent: list[int] = []
+        self._side: list[int] = []
+        self._tenant: list[int] = []
+        self._spans: dict[int, int] = {}
+        """Own key of a client -> its number; parent key of a waiting server -> ~number."""
+        self._siblings: dict[int, dict[int, None]] = {}
+        """Parent key -> waiting servers, in order, where there was more than one."""
+        self._servers: dict[int, int] = {}
+        """Own key of a server -> its number."""
+        self._pending: dict[int, OrderedDict[int, None]] = {}
+        """Tenant -> pending halves, in order."""
 
-    def __len__(self) -> int:
-        """Halves that are pending."""
-        return sum(self._pending_count.values())
+    def pending(self) -> int:
+        """Halves without a partner."""
+        return sum(map(len, self._pending.values()))
 
     def remembered(self) -> int:
-        """Halves that are pending or remembered."""
+        """Halves of records that are not forgotten."""
         return self._remembered
 
     def oldest(self) -> int | None:
         """The lowest number of a half that is still remembered."""
-        return min((lane[0].halves.first for lane in self._lanes.values() if lane), default=None)
+        firsts = (lane.records[0][1] for lane in self._lanes.values() if lane.records)
+        return min(firsts, default=None)
 
-    def push(self, halves: Halves, pairs: Pairs) -> None:
-        """Take the halves of one record, in order; what comes of it is added to ``pairs``."""
-        self.advance(halves.lane, halves.time_ms, pairs)
-        now_ms = self._clock_ms[halves.lane]
-        chunk = _Chunk(halves, now_ms + self._wait_ms, [State.PENDING] * len(halves.own))
-        for index, side in enumerate(halves.side):
-            if side in _SERVER_SIDES:
-                self._server(chunk, index, pairs)
-            else:
-                self._client(chunk, index, pairs)
-        self._lanes.setdefault(halves.lane, deque()).append(chunk)
-        self._remembered += len(halves.own)
-        while self._remembered > self.limit:
-            self._forget(self._oldest_lane().popleft(), pairs.evicted)
+    def push(self, halves: Halves) -> Pairs:
+        """Take the halves of records, in order (see :class:`Pairing`)."""
+        self._append(halves)
+        rows = zip(
+            range(halves.first, halves.first + len(halves)),
+            halves.own.tolist(),
+            halves.parent.tolist(),
+            halves.side.tolist(),
+            halves.tenant.tolist(),
+            strict=True,
+        )
+        starts = halves.starts.tolist()
+        ends = [*starts[1:], len(halves)]
+        lanes, times_ms = halves.lane.tolist(), halves.time_ms.tolist()
+        for start, end, lane, time_ms in zip(starts, ends, lanes, times_ms, strict=True):
+            self._reach(lane, time_ms)
+            self._pair(islice(rows, end - start))
+            if end > start:
+                self._remember(lane, halves.first + start, halves.first + end)
+        return self._give()
 
-    def advance(self, lane: int, time_ms: int, pairs: Pairs) -> None:
+    def advance(self, lane: int, time_ms: int) -> Pairs:
         """Let the time of ``lane`` reach ``time_ms``; it never goes back."""
-        now_ms = max(time_ms, self._clock_ms.get(lane, time_ms))
-        self._clock_ms[lane] = now_ms
-        chunks = self._lanes.get(lane)
-        while chunks and chunks[0].deadline_ms <= now_ms:
-            self._forget(chunks.popleft(), pairs.expired)
+        self._reach(lane, time_ms)
+        return self._give()
 
-    def close(self, lane: int, unpaired: list[int]) -> None:
-        """Forget all halves of ``lane``, and its time; the pending ones go to ``unpaired``."""
-        for chunk in self._lanes.pop(lane, ()):
-            self._forget(chunk, unpaired)
-        self._clock_ms.pop(lane, None)
+    def close(self, lane: int) -> Numbers:
+        """Forget all halves of ``lane``, and its time; returns those that were pending."""
+        unpaired: list[int] = []
+        closed = self._lanes.pop(lane, None)
+        for record in closed.records if closed else ():
+            self._forget_record(record, unpaired)
+        self._release()
+        return np.array(unpaired, np.int64)
 
-    def _client(self, chunk: _Chunk, index: int, pairs: Pairs) -> None:
-        own, number = chunk.halves.own[index], chunk.halves.first + index
-        if own in self._clients:
-            chunk.state[index] = None
-            pairs.repeated.append(number)
-            return
-        self._clients[own] = (chunk, index)
-        closed = chunk.halves.side[index] == Side.CLOSED
-        if closed:
-            pairs.closed.append(number)
-        servers = self._waiting.pop(own, None)
-        if closed or servers:
-            chunk.state[index] = State.SETTLED
-        if not closed:
-            if servers:
-                pairs.settled.append(number)
+    def _append(self, halves: Halves) -> None:
+        if not self._own:
+            self._base = halves.first
+        if halves.first != self._base + len(self._own):
+            raise ValueError(f"half {halves.first} comes after {self._base + len(self._own) - 1}")
+        self._own += halves.own.tolist()
+        self._parent += halves.parent.tolist()
+        self._side += halves.side.tolist()
+        self._tenant += halves.tenant.tolist()
+
+    def _give(self) -> Pairs:
+        """What was found since the last time."""
+        self._release()
+        found, self._found = self._found, _Found()
+        return found.pairs()
+
+    def _reach(self, lane: int, time_ms: int) -> None:
+        state = self._lanes.get(lane)
+        if state is None:
+            state = self._lanes[lane] = _Lane(time_ms)
+        state.now_ms = max(state.now_ms, time_ms)
+        records = state.records
+        while records and records[0][0] <= state.now_ms:
+            self._forget_record(records.popleft(), self._found.expired)
+
+    def _pair(self, rows: Iterable[tuple[int, int, int, int, int]]) -> None:
+        for number, own, parent, side, tenant in rows:
+            if side in _SERVER_SIDES:
+                if own in self._servers:
+                    self._found.repeated.append(number)
+                    continue
+                self._servers[own] = number
+                if side == _SERVER:
+                    self._server(number, parent, tenant)
+                else:
+                    self._wait(number, tenant)
+            elif self._spans.get(own, -1) >= 0:
+                self._found.repeated.append(number)
             else:
-                self._wait(chunk, index, pairs)
-        found = pairs.absorbed if closed else pairs.edges
-        for server_chunk, server_index in servers or ():
-            server = server_chunk.halves.first + server_index
-            found.append((number, server))
-            self._settle(server_chunk, server_index)
-            if not closed:
-                pairs.settled.append(server)
+                self._client(number, own, tenant, is_closed=side == _CLOSED)
 
-    def _server(self, chunk: _Chunk, index: int, pairs: Pairs) -> None:
-        halves = chunk.halves
-        own, parent, number = halves.own[index], halves.parent[index], halves.first + index
-        if own in self._servers:
-            chunk.state[index] = None
-            pairs.repeated.append(number)
-            return
-        self._servers[own] = number
-        if halves.side[index] == Side.ALONE:
-            self._wait(chunk, index, pairs)
-            return
-        client = self._clients.get(parent)
-        if client is None:
-            self._waiting.setdefault(parent, []).append((chunk, index))
-            self._wait(chunk, index, pairs)
-            return
-        chunk.state[index] = State.SETTLED
-        client_chunk, client_index = client
-        client_number = client_chunk.halves.first + client_index
-        if client_chunk.halves.side[client_index] == Side.CLOSED:
-            pairs.absorbed.append((client_number, number))
-            return
-        pairs.edges.append((client_number, number))
-        pairs.settled.append(number)
-        if client_chunk.state[client_index] == State.PENDING:
-            self._settle(client_chunk, client_index)
-            pairs.settled.append(client_number)
-
-    def _wait(self, chunk: _Chunk, index: int, pairs: Pairs) -> None:
-        """Count a half as pending; when its tenant has too many, the oldest goes."""
-        tenant = chunk.halves.tenant[index]
-        queue = self._pending.setdefault(tenant, deque())
-        queue.append((chunk, index))
-        count = self._pending_count.get(tenant, 0) + 1
-        self._pending_count[tenant] = count
-        while count > self._max_pending:
-            oldest_chunk, oldest_index = queue.popleft()
-            if oldest_chunk.state[oldest_index] == State.PENDING:
-                self._drop(oldest_chunk, oldest_index)
-                pairs.evicted.append(oldest_chunk.halves.first + oldest_index)
-                count -= 1
-        if len(queue) > 2 * self._max_pending + 64:
-            alive = (entry for entry in queue if entry[0].state[entry[1]] == State.PENDING)
-            self._pending[tenant] = deque(alive)
-
-    def _settle(self, chunk: _Chunk, index: int) -> None:
-        chunk.state[index] = State.SETTLED
-        self._pending_count[chunk.halves.tenant[index]] -= 1
-
-    def _drop(self, chunk: _Chunk, index: int) -> None:
-        """Take a pending half out, as if it had never come."""
-        self._settle(chunk, index)
-        self._release(chunk, index)
-        if chunk.halves.side[index] == Side.SERVER:
-            self._leave_queue(chunk.halves.parent[index], chunk, index)
-
-    def _release(self, chunk: _Chunk, index: int) -> None:
-        chunk.state[index] = None
-        own = chunk.halves.own[index]
-        if chunk.halves.side[index] in _SERVER_SIDES:
-            del self._servers[own]
+    def _client(self, number: int, own: int, tenant: int, *, is_closed: bool) -> None:
+        found = self._found
+        waiting = self._spans.get(own)
+        self._spans[own] = number
+        if is_closed:
+            found.closed.append(number)
+        elif waiting is None:
+            self._wait(number, tenant)
         else:
-            del self._clients[own]
+            found.settled.append(number)
+        if waiting is None:
+            return
+        couples = found.absorbed if is_closed else found.edges
+        for server in self._siblings.pop(own, (~waiting,)):
+            couples += (number, server)
+            del self._pending[self._tenant[server - self._base]][server]
+            if not is_closed:
+                found.settled.append(server)
 
-    def _leave_queue(self, parent: int, chunk: _Chunk, index: int) -> None:
-        waiting = self._waiting[parent]
-        waiting.remove((chunk, index))
-        if not waiting:
-            del self._waiting[parent]
+    def _server(self, number: int, parent: int, tenant: int) -> None:
+        found = self._found
+        client = self._spans.get(parent)
+        if client is None:
+            self._spans[parent] = ~number
+            self._wait(number, tenant)
+        elif client < 0:
+            self._siblings.setdefault(parent, {~client: None})[number] = None
+            self._wait(number, tenant)
+        elif self._side[client - self._base] == _CLOSED:
+            found.absorbed += (client, number)
+        else:
+            found.edges += (client, number)
+            found.settled.append(number)
+            pending = self._pending[self._tenant[client - self._base]]
+            if client in pending:
+                del pending[client]
+                found.settled.append(client)
 
-    def _forget(self, chunk: _Chunk, unpaired: list[int]) -> None:
-        """Forget a record of halves; the pending ones are reported in ``unpaired``."""
-        for index, state in enumerate(chunk.state):
-            if state == State.PENDING:
-                self._drop(chunk, index)
-                unpaired.append(chunk.halves.first + index)
-            elif state == State.SETTLED:
-                self._release(chunk, index)
-        self._remembered -= len(chunk.state)
+    def _wait(self, number: int, tenant: int) -> None:
+        """Count a half as pending; when its tenant has too many, the oldest goes."""
+        pending = self._pending.get(tenant)
+        if pending is None:
+            pending = self._pending[tenant] = OrderedDict()
+        pending[number] = None
+        if len(pending) > self._max_pending:
+            oldest = next(iter(pending))
+            self._forget(oldest, oldest + 1, self._found.evicted)
 
-    def _oldest_lane(self) -> deque[_Chunk]:
-        return min((lane for lane in self._lanes.values() if lane), key=lambda c: c[0].halves.first)
+    def _remember(self, lane: int, first: int, end: int) -> None:
+        """Take note of a record of halves; when there is no room, the oldest goes."""
+        state = self._lanes[lane]
+        state.records.append((state.now_ms + self._wait_ms, first, end))
+        self._remembered += end - first
+        if end - self._base <= self._max_remembered:
+            return
+        while (oldest := self.oldest()) is not None and end - oldest > self._max_remembered:
+            records = (lane.records for lane in self._lanes.values() if lane.records)
+            self._forget_record(min(records, key=_first).popleft(), self._found.evicted)
+
+    def _forget_record(self, record: tuple[int, int, int], unpaired: list[int]) -> None:
+        _, first, end = record
+        self._remembered -= end - first
+        self._forget(first, end, unpaired)
+
+    def _forget(self, first: int, end: int, unpaired: list[int]) -> None:
+        """Forget halves as if they had never come; the pending ones go to ``unpaired``."""
+        for number in range(first, end):
+            at = number - self._base
+            own, side = self._own[at], self._side[at]
+            keys = self._servers if side in _SERVER_SIDES else self._spans
+            if keys.get(own) != number:
+                continue  # it was repeated, or evicted
+            del keys[own]
+            pending = self._pending.get(self._tenant[at])
+            if pending and number in pending:
+                del pending[number]
+                unpaired.append(number)
+                if side == _SERVER:
+                    self._leave(self._parent[at], number)
+
+    def _leave(self, parent: int, number: int) -> None:
+        """Let the server ``number`` wait no longer for the span of key ``parent``."""
+        siblings = self._siblings.get(parent)
+        if siblings is None:
+            del self._spans[parent]
+            return
+        del siblings[number]
+        if siblings:
+            self._spans[parent] = ~next(iter(siblings))
+        else:
+            del self._siblings[parent], self._spans[parent]
+
+    def _release(self) -> None:
+        """Free the entries of forgotten halves, once they are half of all."""
+        oldest = self.oldest()
+        gone = len(self._own) if oldest is None else oldest - self._base
+        if gone * 2 >= len(self._own):
+            del self._own[:gone], self._parent[:gone], self._side[:gone], self._tenant[:gone]
+            self._base += gone
+
+
+def _first(records: deque[tuple[int, int, int]]) -> int:
+    return records[0][1]

@@ -19,9 +19,9 @@ from processors.edges import NOBODY, Edges, concatenate
 from processors.grouping import group
 from processors.halves import HalfStore
 from processors.histograms import observe_measured
-from processors.keys import pair_keys
+from processors.keys import span_keys, trace_keys
 from processors.labels import Dictionary, label_name, prefer, without_empty
-from processors.pairing import Halves, Pairing, Pairs, Side
+from processors.pairing import Halves, NewPairing, Pairs, PythonPairing, Side
 from processors.settings import DurationMs, Settings
 from processors.strings import KeptStrings
 
@@ -63,7 +63,7 @@ class ServiceGraphs:
 
     name = "service-graphs"
 
-    def __init__(self, config: ServiceGraphsConfig) -> None:
+    def __init__(self, config: ServiceGraphsConfig, pairing: NewPairing = PythonPairing) -> None:
         self._config = config
         self._families = _families(config)
         found = (*DATABASE_ADDRESS, *config.database_name_attributes, *config.dimensions)
@@ -71,7 +71,7 @@ class ServiceGraphs:
             resource_keys=tuple(dict.fromkeys(found)),
             span_keys=tuple(dict.fromkeys((*found, *config.peer_attributes))),
         )
-        self._pairing = Pairing(config.wait, config.max_items)
+        self._pairing = pairing(config.wait, config.max_items)
         self._store = HalfStore()
         self._kept = KeptStrings()
         self._tenants = KeptStrings()
@@ -86,58 +86,48 @@ class ServiceGraphs:
         named = (service > EMPTY) | ((service == EMPTY) & is_root_server)
         discarded += count_discarded(batch, is_edge_kind & ~named, "no_service_name")
         halves = batch.filter(is_edge_kind & named)
-        pairs = Pairs()
-        if len(halves):
-            self._take(halves, pairs)
+        pairs = self._pair(halves) if len(halves) else Pairs()
         return self._emit(pairs, discarded)
 
     def advance(self, lane: int, time_ms: int) -> Output:
         """Give up the halves of ``lane`` that waited long enough at ``time_ms``."""
-        pairs = Pairs()
-        self._pairing.advance(lane, time_ms, pairs)
-        return self._emit(pairs, Counter())
+        return self._emit(self._pairing.advance(lane, time_ms), Counter())
 
     def close(self, lane: int) -> Output:
         """Give up all halves of ``lane``: their time is over."""
-        pairs = Pairs()
-        self._pairing.close(lane, pairs.expired)
-        return self._emit(pairs, Counter())
+        return self._emit(Pairs(expired=self._pairing.close(lane)), Counter())
 
     def forget(self, lane: int) -> Output:
         """Drop all halves of ``lane``: it is read on elsewhere."""
-        pairs = Pairs()
-        self._pairing.close(lane, pairs.forgotten)
-        return self._emit(pairs, Counter())
+        forgotten = self._count_by_kind(self._pairing.close(lane), "forgotten")
+        self._release()
+        return Output(discarded=forgotten)
 
     def pending(self) -> int:
         """Halves without a counterpart."""
-        return len(self._pairing)
+        return self._pairing.pending()
 
-    def _take(self, batch: SpanBatch, pairs: Pairs) -> None:
-        """Store the columns of new halves and let them pair, record by record."""
+    def _pair(self, batch: SpanBatch) -> Pairs:
+        """Keep the columns of new halves and let them pair."""
         columns = self._columns(batch)
         first = self._store.next_number
         self._store.append(columns)
-        tenant = columns["tenant"].astype(np.uint64)
-        own = pair_keys(tenant, batch.trace_id, batch.span_id).tolist()
-        parent = pair_keys(tenant, batch.trace_id, batch.parent_id).tolist()
-        side, tenants = columns["side"].tolist(), columns["tenant"].tolist()
-        starts = np.flatnonzero(np.diff(batch.record, prepend=batch.record[0] + 1)).tolist()
-        records = batch.records
-        for start, end in zip(starts, [*starts[1:], len(batch)], strict=True):
-            record, rows = batch.record[start], slice(start, end)
-            self._pairing.push(
-                Halves(
-                    first=first + start,
-                    lane=int(records.lane[record]),
-                    time_ms=int(records.time_ms[record]),
-                    own=own[rows],
-                    parent=parent[rows],
-                    side=side[rows],
-                    tenant=tenants[rows],
-                ),
-                pairs,
+        tenant = columns["tenant"]
+        trace = trace_keys(tenant, batch.trace_id)
+        starts = np.flatnonzero(np.diff(batch.record, prepend=batch.record[0] + 1))
+        record = batch.record[starts]
+        return self._pairing.push(
+            Halves(
+                first=first,
+                own=span_keys(trace, batch.span_id),
+                parent=span_keys(trace, batch.parent_id),
+                side=columns["side"],
+                tenant=tenant,
+                starts=starts,
+                lane=batch.records.lane[record],
+                time_ms=batch.records.time_ms[record],
             )
+        )
 
     def _columns(self, batch: SpanBatch) -> dict[str, NDArray[Any]]:
         """What is kept of a half; strings become kept strings."""
@@ -156,7 +146,7 @@ class ServiceGraphs:
         text, valid = dictionary.text(), dictionary.validity()
         tenants = np.array([self._tenants.code(name) for name in batch.records.tenants], np.uint32)
         return {
-            "side": side.astype(np.int8),
+            "side": side.astype(np.uint8),
             "tenant": tenants[batch.tenant()],
             "is_root": batch.is_root,
             "kind": batch.kind.astype(np.int8),
@@ -196,23 +186,20 @@ class ServiceGraphs:
         """Make a frame of the edges in ``pairs``; count the halves that came to an end."""
         if pairs.is_empty():
             return Output(discarded=discarded)
-        virtual = self._virtual(np.array(pairs.expired, np.int64))
+        virtual = self._virtual(pairs.expired)
         edges = concatenate([self._requests(pairs), self._database_calls(pairs), virtual])
         labels = self._labels(edges)
         valid = Dictionary(self._kept.strings()).valid(list(labels.values()))
         in_edge = np.concatenate([edges.client_half[valid], edges.server_half[valid]])
         of_virtual = np.concatenate([virtual.client_half, virtual.server_half])
-        ended = np.array(pairs.settled + pairs.closed, np.int64)
-        ended = np.concatenate([ended, of_virtual[of_virtual != NOBODY]])
+        ended = np.concatenate([pairs.settled, pairs.closed, of_virtual[of_virtual != NOBODY]])
         is_used = np.isin(ended, in_edge)
-        lost = np.setdiff1d(np.array(pairs.expired, np.int64), of_virtual)
+        lost = np.setdiff1d(pairs.expired, of_virtual)
         discarded += self._count(ended[~is_used], "invalid_utf8")
         discarded += self._count_by_kind(lost, "unpaired")
-        discarded += self._count_by_kind(np.array(pairs.evicted, np.int64), "store_full")
-        discarded += self._count_by_kind(np.array(pairs.forgotten, np.int64), "forgotten")
-        discarded += self._count(np.array(pairs.repeated, np.int64), "repeated")
-        absorbed = [server for _, server in pairs.absorbed]
-        discarded += self._count(np.array(absorbed, np.int64), "database_server")
+        discarded += self._count_by_kind(pairs.evicted, "store_full")
+        discarded += self._count(pairs.repeated, "repeated")
+        discarded += self._count(pairs.absorbed[:, 1], "database_server")
         used = Counter({t: n for (t, _), n in self._count(ended[is_used], "").items()})
         frames = []
         if valid.any():
@@ -229,8 +216,7 @@ class ServiceGraphs:
 
     def _requests(self, pairs: Pairs) -> Edges:
         """Edges of two halves. Either side makes it messaging (D4)."""
-        both = np.array(pairs.edges, np.int64).reshape(-1, 2)
-        client, server = both[:, 0], both[:, 1]
+        client, server = pairs.edges[:, 0], pairs.edges[:, 1]
         is_messaging = (self._of(client, "kind") == Kind.PRODUCER) | (
             self._of(server, "kind") == Kind.CONSUMER
         )
@@ -240,7 +226,7 @@ class ServiceGraphs:
             client=self._of(client, "service"),
             server=self._of(server, "service"),
             connection_type=np.where(is_messaging, self._kept.code(MESSAGING), np.uint32(ABSENT)),
-            virtual_node=np.zeros(len(both), np.uint32),
+            virtual_node=np.zeros(len(client), np.uint32),
             client_seconds=self._of(client, "seconds"),
             server_seconds=self._of(server, "seconds"),
         )
@@ -250,13 +236,14 @@ class ServiceGraphs:
 
         A server half that came before it lends its error and its dimensions.
         """
-        earlier = {client: server for client, server in pairs.absorbed if server < client}
-        client = np.array(pairs.closed, np.int64)
-        server = [earlier.get(number, NOBODY) for number in pairs.closed]
+        client = pairs.closed
+        earlier = pairs.absorbed[pairs.absorbed[:, 1] < pairs.absorbed[:, 0]]
+        server = np.full(len(client), NOBODY)
+        server[np.searchsorted(client, earlier[:, 0])] = earlier[:, 1]
         seconds = self._of(client, "seconds")
         return Edges(
             client_half=client,
-            server_half=np.array(server, np.int64),
+            server_half=server,
             client=self._of(client, "service"),
             server=self._of(client, "database"),
             connection_type=np.full(len(client), self._kept.code(DATABASE), np.uint32),

@@ -11,6 +11,7 @@ pub mod dictionary;
 pub mod ids;
 pub mod measure;
 pub mod normalise;
+pub mod pairing;
 #[cfg(feature = "python")]
 mod python;
 pub mod schema;

@@ -126,9 +126,9 @@ impl Pairing {
             let end = halves.starts.get(record + 1).map_or(sides.len(), |&next| next as usize);
             let lane = halves.lane[record];
             self.reach(lane, halves.time_ms[record], &mut pairs);
-            for row in start..end {
+            for (row, &side) in sides.iter().enumerate().take(end).skip(start) {
                 let (own, parent) = (halves.own[row], halves.parent[row]);
-                self.take(Half::new(own, parent, sides[row], halves.tenant[row]), &mut pairs);
+                self.take(Half::new(own, parent, side, halves.tenant[row]), &mut pairs);
             }
             if start < end {
                 self.remember(lane, (end - start) as Number, &mut pairs);
@@ -348,7 +348,11 @@ impl Pairing {
             }
         }
         self.window[number].state = State::Gone;
-        if side.is_server() { self.servers.remove(&own) } else { self.spans.remove(&own) };
+        if side.is_server() {
+            self.servers.remove(&own)
+        } else {
+            self.spans.remove(&own)
+        };
         state == State::Pending
     }
 
@@ -376,7 +380,9 @@ fn check(halves: &Halves) -> Result<Vec<Side>, String> {
         return Err("columns differ in length".into());
     }
     let bounds = halves.starts.iter().copied().chain([rows as i64]);
-    if halves.starts.first().unwrap_or(&0) != &0 || (records == 0 && rows > 0) || !bounds.is_sorted()
+    if halves.starts.first().unwrap_or(&0) != &0
+        || (records == 0 && rows > 0)
+        || !bounds.is_sorted()
     {
         return Err("starts do not cut the halves into records".into());
     }

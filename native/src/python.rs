@@ -131,5 +131,6 @@ fn decode(py: Python<'_>, dictionary: &Dictionary) -> PyResult<(Py<PyList>, Vec<
 #[pymodule]
 fn spanmill_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Walker>()?;
+    module.add_class::<crate::pairing::python::Pairing>()?;
     module.add_class::<Columns>()
 }

@@ -1,0 +1,85 @@
+"""Which parts run natively: one rule for all that has a Python twin."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consumer.errors import SpanmillError
+from processors.pairing import MAX_REMEMBERED, Halves, NewPairing, Numbers, Pairs, PythonPairing
+
+Implementation: TypeAlias = Literal["auto", "native", "python"]
+"""``auto``: the native one where the extension is built."""
+
+
+def is_native(implementation: Implementation) -> bool:
+    """Whether to take the native twin.
+
+    Raises :class:`SpanmillError` for ``native`` where the extension is not built.
+    """
+    if implementation == "python":
+        return False
+    is_built = find_spec("spanmill_native") is not None
+    if implementation == "native" and not is_built:
+        raise SpanmillError(
+            "the native extension is not built: run maturin in native/ (make setup)"
+        )
+    return is_built
+
+
+def choose_pairing(implementation: Implementation = "auto") -> NewPairing:
+    """The pairing that service graphs shall use (see :func:`is_native`)."""
+    return NativePairing if is_native(implementation) else PythonPairing
+
+
+class NativePairing:
+    """A :class:`processors.pairing.Pairing` in Rust; what it returns is read-only."""
+
+    implementation = "native"
+
+    def __init__(
+        self, wait_ms: int, max_pending: int, max_remembered: int = MAX_REMEMBERED
+    ) -> None:
+        import spanmill_native  # noqa: PLC0415  may not be built
+
+        self._pairing = spanmill_native.Pairing(
+            wait_ms=wait_ms, max_pending=max_pending, max_remembered=max_remembered
+        )
+
+    def push(self, halves: Halves) -> Pairs:
+        """Take the halves of records, in order, without the GIL."""
+        of_halves = (halves.own, halves.parent, halves.side, halves.tenant)
+        of_records = (halves.starts, halves.lane, halves.time_ms)
+        return _pairs(self._pairing.push(halves.first, of_halves, of_records))
+
+    def advance(self, lane: int, time_ms: int) -> Pairs:
+        """Let the time of ``lane`` reach ``time_ms``; it never goes back."""
+        return _pairs(self._pairing.advance(lane, time_ms))
+
+    def close(self, lane: int) -> Numbers:
+        """Forget all halves of ``lane``, and its time; returns those that were pending."""
+        return _numbers(self._pairing.close(lane))
+
+    def pending(self) -> int:
+        """Halves without a partner."""
+        return self._pairing.pending()
+
+    def remembered(self) -> int:
+        """Halves of records that are not forgotten."""
+        return self._pairing.remembered()
+
+    def oldest(self) -> int | None:
+        """The lowest number of a half that is still remembered."""
+        return self._pairing.oldest()
+
+
+def _pairs(columns: list[bytes]) -> Pairs:
+    edges, absorbed, *others = map(_numbers, columns)
+    return Pairs(edges.reshape(-1, 2), absorbed.reshape(-1, 2), *others)
+
+
+def _numbers(column: bytes) -> NDArray[np.int64]:
+    return np.frombuffer(column, np.int64)
