@@ -230,7 +230,7 @@ class PythonPairing:
             strict=True,
         )
         starts = halves.starts.tolist()
-        ends = [*starts[1:], len(halves)]
+        ends = [*starts, len(halves)][1:]
         lanes, times_ms = halves.lane.tolist(), halves.time_ms.tolist()
         for start, end, lane, time_ms in zip(starts, ends, lanes, times_ms, strict=True):
             self._reach(lane, time_ms)
