@@ -46,8 +46,9 @@ def _cases(workload: str, records: Records) -> Iterator[Case]:
     sizes = (len(records.tenants) * SPANS_PER_RECORD,) if is_shared else BATCHES
     default = parse_config("", environ={})
     implementations: list[Implementation] = ["native", "python"] if _is_built() else ["python"]
+    few = records.first(PYTHON_SPANS)
     for implementation in implementations:
-        some = records.first(PYTHON_SPANS) if implementation == "python" else records
+        some = few if implementation == "python" else records
         for size in sizes:
             yield Case(workload, "default", some, default, implementation, size)
     if workload == "shop":

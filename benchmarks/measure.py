@@ -1,34 +1,36 @@
 """The stages, timed in rounds: every stage of every case once, and all over again.
 
 Neighbours on the machine come and go, so a rate is compared with that of ``parse_only``
-on the same bytes in the same round, and a figure is the median of all rounds.
+on the same records in the same round, and a figure is the median of all rounds.
 """
 
 from __future__ import annotations
 
 import gc
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from statistics import median
 from time import perf_counter
 from typing import Any, Literal, TypeAlias
 
-from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
-
 from benchmarks.inputs import Records
 from benchmarks.machine import peak_rss_bytes, reset_peak_rss
+from benchmarks.parse_only import Parser
 from consumer.config.model import Config
-from consumer.decode import Decoder, Encoding, RawRecords, open_decoder
-from consumer.decode.messages import PUSH_BYTES
-from consumer.decode.otlp_json import to_protobuf
+from consumer.decode import RawRecords, open_decoder
 from consumer.pipeline import ALL_PROCESSORS, build_processors, open_pipeline, projection_of
 from consumer.preview import registry_of
 
 Implementation: TypeAlias = Literal["auto", "native", "python"]
 
-PARSE_ONLY, DECODE, PIPELINE = "parse_only", "decode", "pipeline"
-STAGES = (PARSE_ONLY, DECODE, PIPELINE)
+PARSE_ONLY, PARSE_ONLY_WARM, DECODE, PIPELINE = (
+    "parse_only",
+    "parse_only_warm",
+    "decode",
+    "pipeline",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,55 +52,35 @@ class Measured:
     seconds: list[float] = field(default_factory=list)
     peak_rss_bytes: int = 0
 
-    def add(self, stage: Callable[[], None]) -> None:
-        """Run ``stage`` once."""
-        gc.collect()
-        reset_peak_rss()
-        began = perf_counter()
-        stage()
-        self.seconds.append(perf_counter() - began)
-        self.peak_rss_bytes = max(self.peak_rss_bytes, peak_rss_bytes())
+    def add(self, seconds: float, peak: int) -> None:
+        """Take in a round."""
+        self.seconds.append(seconds)
+        self.peak_rss_bytes = max(self.peak_rss_bytes, peak)
 
 
 class Bench:
-    """The stages of a case."""
+    """The stages of a case that are spanmill's own."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
+        projection = projection_of(build_processors(case.config))
+        encoding, implementation = case.records.encoding, case.implementation
+        self.decoder = open_decoder(encoding, projection, implementation=implementation)
         self.discarded = 0
         """Spans that never reached a processor when the pipeline last ran."""
-        self.decoder = self._open_decoder()
         self._batches = case.records.batches(case.batch_spans)
-        self._messages = _messages(case.records)
-
-    def stage(self, name: str) -> Callable[[], None]:
-        """One of :data:`STAGES`."""
-        return {
-            PARSE_ONLY: self._parse_only,
-            DECODE: self._decode,
-            PIPELINE: self._pipeline,
-        }[name]
 
     def warm_up(self) -> None:
         """Run the first batch, so that what is made at first use is there."""
-        self._decode(self._batches[:1])
-        self._pipeline(self._batches[:1])
+        self.decode(self._batches[:1])
+        self.run(self._batches[:1])
 
-    def _open_decoder(self) -> Decoder:
-        case = self.case
-        projection = projection_of(build_processors(case.config))
-        return open_decoder(case.records.encoding, projection, implementation=case.implementation)
-
-    def _parse_only(self) -> None:
-        """Protobuf's own parser on the same spans, one record after the other."""
-        for message in self._messages:
-            TracesData.FromString(message)
-
-    def _decode(self, batches: Sequence[RawRecords] | None = None) -> None:
+    def decode(self, batches: Sequence[RawRecords] | None = None) -> None:
+        """Decode ``batches``, or else all."""
         for batch in self._batches if batches is None else batches:
             self.decoder.decode(batch)
 
-    def _pipeline(self, batches: Sequence[RawRecords] | None = None) -> None:
+    def run(self, batches: Sequence[RawRecords] | None = None) -> None:
         """Decode, let the processors have the spans, and fold their deltas: from nothing."""
         pipeline = open_pipeline(self.case.config)
         pipeline.decoder = self.decoder
@@ -110,41 +92,70 @@ class Bench:
             for (_, processor, _), spans in outcome.discarded.items():
                 self.discarded += spans if processor == ALL_PROCESSORS else 0
 
+    def measure(self, stage: str) -> tuple[float, int]:
+        """Seconds, and the peak of memory in bytes, of :data:`DECODE` or :data:`PIPELINE`."""
+        gc.collect()
+        reset_peak_rss()
+        began = perf_counter()
+        if stage == DECODE:
+            self.decode()
+        else:
+            self.run()
+        return perf_counter() - began, peak_rss_bytes()
+
+
+Rounds: TypeAlias = defaultdict[str, Measured]
+"""By stage."""
+
 
 def measure(cases: Sequence[Case], rounds: int) -> list[dict[str, Any]]:
     """A line for each stage of each case."""
     benches = [Bench(case) for case in cases]
-    measured: dict[tuple[int, str], Measured] = defaultdict(Measured)
-    for bench in benches:
-        bench.warm_up()
-    for _ in range(rounds):
-        for number, bench in enumerate(benches):
-            for stage in STAGES:
-                measured[number, stage].add(bench.stage(stage))
+    measured: list[Rounds] = [defaultdict(Measured) for _ in cases]
+    with ExitStack() as processes:
+        parsers = {}
+        for case in cases:
+            for warm in (False, True):
+                if (id(case.records), warm) not in parsers:
+                    parser = processes.enter_context(Parser(case.records, warm=warm))
+                    parsers[id(case.records), warm] = parser
+        for bench in benches:
+            bench.warm_up()
+        for _ in range(rounds):
+            for bench, own in zip(benches, measured, strict=True):
+                records = id(bench.case.records)
+                own[PARSE_ONLY].add(*parsers[records, False].parse())
+                own[PARSE_ONLY_WARM].add(*parsers[records, True].parse())
+                for stage in (DECODE, PIPELINE):
+                    own[stage].add(*bench.measure(stage))
     return [
-        _line(bench, stage, {each: measured[number, each] for each in STAGES})
-        for number, bench in enumerate(benches)
-        for stage in STAGES
+        _line(bench, stage, own)
+        for bench, own in zip(benches, measured, strict=True)
+        for stage in (PARSE_ONLY, PARSE_ONLY_WARM, DECODE, PIPELINE)
     ]
 
 
-def _line(bench: Bench, stage: str, measured: Mapping[str, Measured]) -> dict[str, Any]:
+def _line(bench: Bench, stage: str, measured: Rounds) -> dict[str, Any]:
     case, records = bench.case, bench.case.records
     spans = int(records.spans.sum())
-    rates = [spans / seconds for seconds in measured[stage].seconds]
-    parse_only = [spans / seconds for seconds in measured[PARSE_ONLY].seconds]
-    ratios = [rate / parsed for rate, parsed in zip(rates, parse_only, strict=True)]
+    seconds = measured[stage].seconds
+    rates = [spans / each for each in seconds]
+    fresh, warm = measured[PARSE_ONLY].seconds, measured[PARSE_ONLY_WARM].seconds
+    ratios = _ratios(fresh, seconds)
+    is_own = stage in {DECODE, PIPELINE}
     return {
         "workload": case.workload,
         "options": case.options,
         "stage": stage,
-        "decoder": "protobuf" if stage == PARSE_ONLY else bench.decoder.implementation,
+        "decoder": bench.decoder.implementation if is_own else "protobuf",
         "batch_spans": case.batch_spans,
         "spans_per_second": round(median(rates)),
         "spread": [round(min(rates)), round(max(rates))],
-        "parse_only_spans_per_second": round(median(parse_only)),
+        "parse_only_spans_per_second": round(spans / median(fresh)),
         "ratio": round(median(ratios), 4),
         "ratio_spread": [round(min(ratios), 4), round(max(ratios), 4)],
+        "parse_only_warm_spans_per_second": round(spans / median(warm)),
+        "ratio_warm": round(median(_ratios(warm, seconds)), 4),
         "bytes_per_span": round(sum(map(len, records.values)) / spans, 1),
         "peak_rss_bytes": measured[stage].peak_rss_bytes,
         "rounds": len(rates),
@@ -154,12 +165,6 @@ def _line(bench: Bench, stage: str, measured: Mapping[str, Measured]) -> dict[st
     }
 
 
-def _messages(records: Records) -> Sequence[bytes]:
-    """The `TracesData` in ``records``; JSON as what it would be in protobuf."""
-    if records.encoding is Encoding.OTLP_JSON:
-        return [to_protobuf(value) for value in records.values]
-    if records.encoding is Encoding.TEMPO:
-        return [
-            traces for value in records.values for traces in PUSH_BYTES.FromString(value).traces
-        ]
-    return records.values
+def _ratios(of_parser: Sequence[float], own: Sequence[float]) -> list[float]:
+    """How many times faster than the parser, round by round."""
+    return [parsed / seconds for parsed, seconds in zip(of_parser, own, strict=True)]

@@ -7,7 +7,7 @@ import pstats
 import sys
 from collections.abc import Sequence
 
-from benchmarks.measure import PIPELINE, Bench, Case
+from benchmarks.measure import Bench, Case
 
 _SHOWN = 30
 
@@ -18,7 +18,7 @@ def profile(cases: Sequence[Case]) -> None:
         bench = Bench(case)
         bench.warm_up()
         profiler = cProfile.Profile()
-        profiler.runcall(bench.stage(PIPELINE))
+        profiler.runcall(bench.run)
         title = f"{case.workload} ({case.options}), {bench.decoder.implementation} decoder"
         sys.stderr.write(f"{title}, {case.batch_spans} spans a batch\n")
         pstats.Stats(profiler, stream=sys.stderr).sort_stats("tottime").print_stats(_SHOWN)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.workloads.records import shop_records
 from benchmarks.workloads.tenants import tenant_records, tenants_of
+from consumer.otlp_files import read_records
 
 WORKLOADS = ("shop", "wide", "tenants")
 SPANS = 200_000
@@ -34,7 +35,8 @@ def workload_file(workload: str, spans: int = SPANS) -> Path:
 def records_of(workload: str, spans: int) -> Iterator[bytes]:
     """The records of ``workload``, one of :data:`WORKLOADS`."""
     if workload == "tenants":
-        return tenant_records(records_of("shop", spans), tenants_of(spans))
+        _, shop = read_records(workload_file("shop", spans))
+        return tenant_records(shop, tenants_of(spans))
     return shop_records(spans, ids_per_name=_IDS_PER_NAME if workload == "wide" else 0)
 
 
