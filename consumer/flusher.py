@@ -7,11 +7,14 @@ when there are too many ticks on their way (:attr:`Flusher.blocked`).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from consumer.registry import Registry
 from consumer.remote_write.delivery import Delivery
 from consumer.remote_write.sender import Sender
+
+_ROOM_MS = 2
+"""Least time between two ticks: a newborn's zero sample stands after the one, before the other."""
 
 
 class Flusher:
@@ -24,7 +27,7 @@ class Flusher:
         self._sender = sender
         self._interval_ms = interval_ms
         self._last_ms = started_ms
-        self._staged: deque[tuple[Delivery, Mapping[int, int]]] = deque()
+        self._staged: deque[tuple[Delivery, dict[int, int]]] = deque()
         self._delivered: dict[int, int] = {}
 
     @property
@@ -50,15 +53,22 @@ class Flusher:
             self._delivered.update(self._staged.popleft()[1])
         return self._delivered
 
-    def wait(self, timeout_s: float) -> bool:
-        """Wait until every tick is delivered, but no longer than ``timeout_s``."""
-        return not self._staged or (self._staged[-1][0].wait(timeout_s) and not self._unsettled())
+    def forget(self, partitions: Iterable[int]) -> None:
+        """These partitions are not ours any more: what ticks cover of them means nothing.
 
-    def _unsettled(self) -> bool:
-        return any(not delivery.done for delivery, _ in self._staged)
+        Should they come back, others may have gone on from where we were.
+        """
+        for covered in (self._delivered, *(covered for _, covered in self._staged)):
+            for partition in partitions:
+                covered.pop(partition, None)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every tick is delivered: any of them may be the last, tenants do not wait."""
+        return all(delivery.done for delivery, _ in self._staged)
 
     def _send(self, time_ms: int, covered: Mapping[int, int]) -> None:
-        time_ms = max(time_ms, self._last_ms + 1)
+        time_ms = max(time_ms, self._last_ms + _ROOM_MS)
         delivery = self._sender.submit(self._registry.collect(time_ms))
         self._last_ms = time_ms
-        self._staged.append((delivery, covered))
+        self._staged.append((delivery, dict(covered)))

@@ -7,7 +7,7 @@ happens in this thread but sending (``remote_write``) and answering HTTP (``serv
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event
 
@@ -30,6 +30,9 @@ LOOK_AROUND_MS = 1_000
 """How often idle lanes and the lag are looked at."""
 
 DEAD_LETTER_TIMEOUT_S = 10.0
+
+WAIT_S = 0.02
+"""Between two looks at whether something was delivered."""
 
 _log = logging.getLogger(__name__)
 
@@ -189,15 +192,21 @@ class Worker:
 
     def _finish(self, deadline_s: float) -> bool:
         """Deliver and commit everything there is; whether that worked in time."""
-        while self._flusher.blocked and self._clock.monotonic_s() < deadline_s:
-            self._clock.sleep_s(0.05)
+        self._wait(lambda: not self._flusher.blocked, deadline_s)
         if not self._flusher.blocked and self._dead_letters.confirm(DEAD_LETTER_TIMEOUT_S):
             self._flusher.tick_now(self._clock.now_ms(), self._offsets.working())
-        is_delivered = self._flusher.wait(max(0.0, deadline_s - self._clock.monotonic_s()))
+        is_delivered = self._wait(lambda: self._flusher.is_settled, deadline_s)
         self._commit()
         if not is_delivered:
             _log.warning("not everything was delivered in time; what was not will be read again")
         return is_delivered
+
+    def _wait(self, condition: Callable[[], bool], deadline_s: float) -> bool:
+        while not condition():
+            if self._clock.monotonic_s() >= deadline_s:
+                return False
+            self._clock.sleep_s(WAIT_S)
+        return True
 
     def assigned(self, partitions: Sequence[int]) -> None:
         """Begin with the committed offsets (called from ``poll``)."""
@@ -219,6 +228,7 @@ class Worker:
             self._fold(self._pipeline.forget(partition), now_ms)
             self._newest_ms.pop(partition, None)
         self._offsets.forget(partitions)
+        self._flusher.forget(partitions)
         self._reporter.rebalanced(how, partitions, self._source.assigned - set(partitions))
 
 
