@@ -1,0 +1,107 @@
+from typing import cast
+
+import pytest
+
+from consumer.flusher import Flusher
+from consumer.registry import Registry, RegistrySettings
+from consumer.remote_write.sender import Sender
+from tests.support.fakes import START_MS, FakeSender
+
+INTERVAL_MS = 15_000
+
+
+@pytest.fixture
+def sender() -> FakeSender:
+    return FakeSender([])
+
+
+@pytest.fixture
+def flusher(sender: FakeSender) -> Flusher:
+    """Started 2 s after a boundary."""
+    return flusher_since(sender, boundary(0) + 2_000)
+
+
+def boundary(number: int) -> int:
+    return (START_MS // INTERVAL_MS + number) * INTERVAL_MS
+
+
+def flusher_since(sender: FakeSender, started_ms: int) -> Flusher:
+    registry = Registry(RegistrySettings(interval_ms=INTERVAL_MS), started_ms=started_ms)
+    return Flusher(registry, cast("Sender", sender), interval_ms=INTERVAL_MS, started_ms=started_ms)
+
+
+def test_the_first_tick_is_due_at_the_next_boundary(flusher: Flusher) -> None:
+    assert flusher.due(boundary(1) - 1) == 0
+    assert flusher.due(boundary(1)) == 1
+
+
+def test_a_tick_that_comes_late_stands_at_its_boundary(
+    flusher: Flusher, sender: FakeSender
+) -> None:
+    flusher.tick(boundary(1) + 400, {})
+    assert sender.ticks[0].time_ms == boundary(1)
+    assert flusher.due(boundary(2) - 1) == 0
+    assert flusher.due(boundary(2)) == 1
+
+
+def test_boundaries_without_a_tick_are_counted(flusher: Flusher) -> None:
+    assert flusher.due(boundary(4) + 100) == 4
+
+
+def test_a_tick_of_this_moment_shifts_no_boundary(flusher: Flusher, sender: FakeSender) -> None:
+    flusher.tick_now(boundary(1) - 500, {})
+    assert sender.ticks[0].time_ms == boundary(1) - 500
+    assert flusher.due(boundary(1)) == 1
+
+
+def test_ticks_never_stand_before_the_last_one_and_leave_room_for_a_zero_sample(
+    flusher: Flusher, sender: FakeSender
+) -> None:
+    now_ms = boundary(1) + 1
+    flusher.tick_now(now_ms, {})
+    flusher.tick_now(now_ms, {})
+    flusher.tick(now_ms, {})
+    assert [tick.time_ms - now_ms for tick in sender.ticks] == [0, 2, 4]
+
+
+def test_a_worker_started_just_before_a_boundary_has_room_for_zero_samples(
+    sender: FakeSender,
+) -> None:
+    flusher_since(sender, boundary(1) - 1).tick(boundary(1), {})
+    assert sender.ticks[0].time_ms == boundary(1) + 1
+
+
+def test_offsets_are_delivered_in_the_order_of_ticks(flusher: Flusher, sender: FakeSender) -> None:
+    sender.is_held = True
+    flusher.tick(boundary(1), {0: 1})
+    flusher.tick(boundary(2), {0: 2, 1: 7})
+    assert flusher.delivered() == {}
+    assert not flusher.is_settled
+    sender.deliver(1)
+    assert flusher.delivered() == {0: 1}
+    assert not flusher.is_settled
+    sender.deliver()
+    assert flusher.delivered() == {0: 2, 1: 7}
+    assert flusher.is_settled
+
+
+def test_all_is_settled_only_when_no_earlier_tick_is_under_way(
+    flusher: Flusher, sender: FakeSender
+) -> None:
+    sender.is_held = True
+    flusher.tick(boundary(1), {0: 1})
+    flusher.tick(boundary(2), {0: 2})
+    sender._held[1].settle_part()
+    assert not flusher.is_settled
+
+
+def test_partitions_that_went_are_covered_by_no_tick_delivered_or_not(
+    flusher: Flusher, sender: FakeSender
+) -> None:
+    flusher.tick(boundary(1), {0: 1, 1: 1})
+    assert flusher.delivered() == {0: 1, 1: 1}
+    sender.is_held = True
+    flusher.tick(boundary(2), {0: 2, 1: 2})
+    flusher.forget([0])
+    sender.deliver()
+    assert flusher.delivered() == {1: 2}
