@@ -81,10 +81,11 @@ class Registry:
         tenants: dict[str, list[SeriesBlock]] = {}
         for table in self._tables.values():
             slots = table.occupied()
+            ended = self._ended(table, time_ms)
             for tenant, of_tenant in _by_tenant(table, slots, self._tenants.text):
                 blocks = tenants.setdefault(tenant, [])
-                blocks += self._blocks(table, of_tenant, tenant, (start_ms, time_ms))
-            self._age(table, slots, time_ms)
+                blocks += self._blocks(table, of_tenant, tenant, start_ms, ended)
+            self._age(table, slots, ended)
         self._collected_ms = time_ms
         self._compact()
         return Tick(time_ms, tenants)
@@ -101,16 +102,24 @@ class Registry:
         changes, self._changes = self._changes, Changes()
         return changes
 
+    def _ended(self, table: SeriesTable, time_ms: int) -> NDArray[np.bool_]:
+        """Which slots (bool[room]) got no delta for the stale duration.
+
+        What came since the last collection was never sent, so it is sent before the
+        series ends, however long that collection is ago.
+        """
+        is_old = table.updated_ms < time_ms - self._settings.stale_ms
+        return np.asarray(is_old & (table.updated_ms < self._collected_ms))
+
     def _blocks(
         self,
         table: SeriesTable,
         slots: NDArray[np.intp],
         tenant: str,
-        span_ms: tuple[int, int],
+        start_ms: int,
+        ended: NDArray[np.bool_],
     ) -> Iterator[SeriesBlock]:
-        """The blocks of one tenant; ``span_ms`` is when newborns begin, and now."""
-        start_ms, time_ms = span_ms
-        ended = table.updated_ms < time_ms - self._settings.stale_ms
+        """The blocks of one tenant; newborns begin at ``start_ms``."""
         constant = dict(self._settings.constant_labels)
         if self._settings.tenant_label:
             constant[self._settings.tenant_label] = tenant
@@ -136,11 +145,13 @@ class Registry:
                     ended=ended[rows],
                 )
 
-    def _age(self, table: SeriesTable, slots: NDArray[np.intp], time_ms: int) -> None:
+    def _age(
+        self, table: SeriesTable, slots: NDArray[np.intp], is_ended: NDArray[np.bool_]
+    ) -> None:
         """Newborns grow up; what ended goes."""
         self._changes.added += self._count(table, slots, Life.NEWBORN)
         table.life[table.life == Life.NEWBORN] = Life.LIVE
-        ended = slots[table.updated_ms[slots] < time_ms - self._settings.stale_ms]
+        ended = slots[is_ended[slots]]
         if len(ended):
             self._changes.removed += self._count(table, ended)
             table.remove(ended)
