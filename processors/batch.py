@@ -215,24 +215,25 @@ class SpanBatch:
     def filter(self, mask: Mask) -> SpanBatch:
         """Keep the spans where ``mask`` (bool[n]) is true; the other tables stay whole."""
         message, state, links = self.status_message, self.trace_state, self.links
+        rows = np.flatnonzero(mask)
         return replace(
             self,
-            record=self.record[mask],
-            resource=self.resource[mask],
-            name=self.name[mask],
-            kind=self.kind[mask],
-            status=self.status[mask],
-            start_ns=self.start_ns[mask],
-            end_ns=self.end_ns[mask],
-            size_bytes=self.size_bytes[mask],
-            trace_id=self.trace_id[mask],
-            span_id=self.span_id[mask],
-            parent_id=self.parent_id[mask],
-            is_root=self.is_root[mask],
-            attributes={key: codes[mask] for key, codes in self.attributes.items()},
-            status_message=None if message is None else message[mask],
-            typed={key: codes[mask] for key, codes in self.typed.items()},
-            trace_state=None if state is None else state[mask],
+            record=self.record[rows],
+            resource=self.resource[rows],
+            name=self.name[rows],
+            kind=self.kind[rows],
+            status=self.status[rows],
+            start_ns=self.start_ns[rows],
+            end_ns=self.end_ns[rows],
+            size_bytes=self.size_bytes[rows],
+            trace_id=self.trace_id[rows],
+            span_id=self.span_id[rows],
+            parent_id=self.parent_id[rows],
+            is_root=self.is_root[rows],
+            attributes={key: codes[rows] for key, codes in self.attributes.items()},
+            status_message=None if message is None else message[rows],
+            typed={key: codes[rows] for key, codes in self.typed.items()},
+            trace_state=None if state is None else state[rows],
             links=None if links is None else links.filter(mask),
         )
 
@@ -252,5 +253,8 @@ class SpanBatch:
 
     def find(self, key: str) -> Codes:
         """Resource attribute ``key``, else the span's (tempo-behaviour.md 0.10)."""
-        of_resource = self.resources.attributes[key][self.resource]
-        return np.where(of_resource != ABSENT, of_resource, self.attributes[key])
+        of_resource, of_span = self.resources.attributes[key], self.attributes[key]
+        if not of_resource.any():
+            return of_span
+        first = of_resource[self.resource]
+        return np.where(first != ABSENT, first, of_span)

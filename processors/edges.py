@@ -10,13 +10,10 @@ from numpy.typing import NDArray
 
 from processors.batch import Codes, Mask
 
-NOBODY = -1
-"""In place of a half's number: this side of the edge was never seen."""
-
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """``e`` edges: the numbers of their halves (:data:`NOBODY` for a side never seen).
+    """``e`` edges: the numbers of their halves (`halves.NOBODY` for a side never seen).
 
     ``client``, ``server``, ``connection_type`` and ``virtual_node`` (which of the sides is
     one) are label values, as kept strings. The seconds are NaN where a side was not measured (D1).
@@ -30,6 +27,9 @@ class Edges:
     virtual_node: Codes
     client_seconds: NDArray[np.float64]
     server_seconds: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.client_half)
 
     def where(self, mask: Mask) -> Edges:
         """The edges where ``mask`` (bool[e]) is true."""

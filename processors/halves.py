@@ -11,10 +11,15 @@ from numpy.typing import NDArray
 Columns = Mapping[str, NDArray[Any]]
 
 
+NOBODY = -1
+"""In place of a half's number: there is none."""
+
+
 class HalfStore:
     """Columns of halves by number, as a window that moves on.
 
     Numbers are given upwards by :meth:`append` and stay valid until :meth:`release`.
+    The first row of each column is that of :data:`NOBODY`, all zero.
     """
 
     def __init__(self) -> None:
@@ -26,11 +31,6 @@ class HalfStore:
         return self._end - self._base
 
     @property
-    def first_number(self) -> int:
-        """The lowest number that is held."""
-        return self._base
-
-    @property
     def next_number(self) -> int:
         """The number of the first half that :meth:`append` would take."""
         return self._end
@@ -39,33 +39,37 @@ class HalfStore:
         """Take rows; every call brings the same columns."""
         rows = len(next(iter(columns.values())))
         for name, column in columns.items():
-            self._room(name, column, rows)[len(self) : len(self) + rows] = column
+            start = len(self) + 1
+            self._room(name, column, rows)[start : start + rows] = column
         self._end += rows
 
     def take(self, name: str, numbers: NDArray[np.int64]) -> NDArray[Any]:
-        """One column of the halves with ``numbers``."""
-        return self._columns[name][numbers - self._base]
+        """One column of the halves with ``numbers``; zero for :data:`NOBODY`."""
+        return self._columns[name][np.maximum(numbers - (self._base - 1), 0)]
 
     def replace(self, name: str, column: NDArray[Any]) -> None:
         """Set one column of all halves that are held."""
-        self._columns[name][: len(self)] = column
+        self._columns[name][1 : len(self) + 1] = column
 
     def all(self, name: str) -> NDArray[Any]:
         """One column of all halves that are held."""
-        return self._columns[name][: len(self)]
+        return self._columns[name][1 : len(self) + 1]
 
     def release(self, before: int) -> None:
         """Forget halves with numbers below ``before``, once that frees half the room."""
         if (before - self._base) * 2 < len(self):
             return
-        kept = slice(before - self._base, len(self))
+        kept = slice(before - self._base, len(self) + 1)
         self._columns = {name: column[kept].copy() for name, column in self._columns.items()}
+        for column in self._columns.values():
+            column[0] = 0
         self._base = before
 
     def _room(self, name: str, like: NDArray[Any], rows: int) -> NDArray[Any]:
-        column = self._columns.get(name, np.empty(0, like.dtype))
-        if len(self) + rows > len(column):
-            grown = np.empty(max(2 * len(column), len(self) + rows), like.dtype)
-            grown[: len(self)] = column[: len(self)]
+        column = self._columns.get(name, np.zeros(1, like.dtype))
+        used = len(self) + 1
+        if used + rows > len(column):
+            grown = np.empty(max(2 * len(column), used + rows), like.dtype)
+            grown[:used] = column[:used]
             self._columns[name] = column = grown
         return column

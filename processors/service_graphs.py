@@ -7,7 +7,7 @@ tempo-behaviour.md 1.4 and 2.2, except the differences D1 to D6 of the design.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from processors.batch import ABSENT, EMPTY, STATUS_ERROR, Codes, Kind, Mask, Projection, SpanBatch
 from processors.delta import DeltaFrame, Family, Instrument, Output, Schema, count_discarded
-from processors.edges import NOBODY, Edges, concatenate
+from processors.edges import Edges, concatenate
 from processors.grouping import group
-from processors.halves import HalfStore
+from processors.halves import NOBODY, HalfStore
 from processors.histograms import observe_measured
 from processors.keys import span_keys, trace_keys
 from processors.labels import Dictionary, label_name, prefer, without_empty
@@ -79,11 +79,11 @@ class ServiceGraphs:
     def push(self, batch: SpanBatch) -> Output:
         """Take the halves of ``batch``; emit the edges that are whole or given up."""
         discarded: Counter[tuple[str, str]] = Counter()
-        is_edge_kind = np.isin(batch.kind, (*_CLIENT_KINDS, *_SERVER_KINDS))
+        is_server = _is_one_of(_SERVER_KINDS, batch.kind)
+        is_edge_kind = is_server | _is_one_of(_CLIENT_KINDS, batch.kind)
         discarded += count_discarded(batch, ~is_edge_kind, "span_kind")
         service = batch.service()
-        is_root_server = np.isin(batch.kind, _SERVER_KINDS) & batch.is_root
-        named = (service > EMPTY) | ((service == EMPTY) & is_root_server)
+        named = (service > EMPTY) | ((service == EMPTY) & is_server & batch.is_root)
         discarded += count_discarded(batch, is_edge_kind & ~named, "no_service_name")
         halves = batch.filter(is_edge_kind & named)
         pairs = self._pair(halves) if len(halves) else Pairs()
@@ -108,17 +108,15 @@ class ServiceGraphs:
         return self._pairing.pending()
 
     def _pair(self, batch: SpanBatch) -> Pairs:
-        """Keep the columns of new halves and let them pair."""
+        """Let new halves pair, and keep their columns."""
         columns = self._columns(batch)
-        first = self._store.next_number
-        self._store.append(columns)
         tenant = columns["tenant"]
         trace = trace_keys(tenant, batch.trace_id)
         starts = np.flatnonzero(np.diff(batch.record, prepend=batch.record[0] + 1))
         record = batch.record[starts]
-        return self._pairing.push(
+        pairs = self._pairing.push(
             Halves(
-                first=first,
+                first=self._store.next_number,
                 own=span_keys(trace, batch.span_id),
                 parent=span_keys(trace, batch.parent_id),
                 side=columns["side"],
@@ -128,14 +126,17 @@ class ServiceGraphs:
                 time_ms=batch.records.time_ms[record],
             )
         )
+        self._store.append(columns)
+        return pairs
 
     def _columns(self, batch: SpanBatch) -> dict[str, NDArray[Any]]:
         """What is kept of a half; strings become kept strings."""
         dictionary = Dictionary(batch.strings)
         database = self._database_node(batch, dictionary)
-        is_client = np.isin(batch.kind, _CLIENT_KINDS)
+        is_client = _is_one_of(_CLIENT_KINDS, batch.kind)
         service = batch.service()
-        side = np.where(is_client, Side.CLIENT, np.where(service > EMPTY, Side.SERVER, Side.ALONE))
+        side = np.where(service > EMPTY, np.uint8(Side.SERVER), np.uint8(Side.ALONE))
+        side[is_client] = Side.CLIENT
         side[is_client & (database > EMPTY)] = Side.CLOSED
         codes = {
             "service": service,
@@ -146,7 +147,7 @@ class ServiceGraphs:
         text, valid = dictionary.text(), dictionary.validity()
         tenants = np.array([self._tenants.code(name) for name in batch.records.tenants], np.uint32)
         return {
-            "side": side.astype(np.uint8),
+            "side": side,
             "tenant": tenants[batch.tenant()],
             "is_root": batch.is_root,
             "kind": batch.kind.astype(np.int8),
@@ -173,13 +174,12 @@ class ServiceGraphs:
         for key in self._config.database_name_attributes:
             name = np.where(name == ABSENT, batch.find(key), name)
         calls = np.flatnonzero(name != ABSENT)
-        if not len(calls):
-            return name
         service, server, address, port = (batch.find(key)[calls] for key in DATABASE_ADDRESS)
-        peer = dictionary.combine([address, port], lambda a, p: f"{a}:{p}" if p else a)
-        node = np.where(address != ABSENT, peer, name[calls])
-        node = np.where(server != ABSENT, server, node)
-        name[calls] = np.where(service != ABSENT, service, node)
+        node = np.where(service != ABSENT, service, server)
+        peers = np.flatnonzero((node == ABSENT) & (address != ABSENT))
+        if len(peers):
+            node[peers] = dictionary.combine([address[peers], port[peers]], _peer_name)
+        name[calls] = np.where(node != ABSENT, node, name[calls])
         return name
 
     def _emit(self, pairs: Pairs, discarded: Counter[tuple[str, str]]) -> Output:
@@ -189,11 +189,13 @@ class ServiceGraphs:
         virtual = self._virtual(pairs.expired)
         edges = concatenate([self._requests(pairs), self._database_calls(pairs), virtual])
         labels = self._labels(edges)
-        valid = Dictionary(self._kept.strings()).valid(list(labels.values()))
-        in_edge = np.concatenate([edges.client_half[valid], edges.server_half[valid]])
+        valid = self._kept.valid_rows(list(labels.values()))
         of_virtual = np.concatenate([virtual.client_half, virtual.server_half])
         ended = np.concatenate([pairs.settled, pairs.closed, of_virtual[of_virtual != NOBODY]])
-        is_used = np.isin(ended, in_edge)
+        is_used = np.ones(len(ended), np.bool_)
+        if not valid.all():
+            edges, labels = edges.where(valid), {name: labels[name][valid] for name in labels}
+            is_used = np.isin(ended, np.concatenate([edges.client_half, edges.server_half]))
         lost = np.setdiff1d(pairs.expired, of_virtual)
         discarded += self._count(ended[~is_used], "invalid_utf8")
         discarded += self._count_by_kind(lost, "unpaired")
@@ -201,18 +203,15 @@ class ServiceGraphs:
         discarded += self._count(pairs.repeated, "repeated")
         discarded += self._count(pairs.absorbed[:, 1], "database_server")
         used = Counter({t: n for (t, _), n in self._count(ended[is_used], "").items()})
-        frames = []
-        if valid.any():
-            labels = {name: codes[valid] for name, codes in labels.items()}
-            frames.append(self._frame(edges.where(valid), labels))
-        edge_counts = self._count_edges(edges.connection_type[valid])
+        frames = [self._frame(edges, labels)] if len(edges) else []
+        edge_counts = self._count_edges(edges.connection_type)
         self._release()
         return Output(frames=frames, used=used, discarded=discarded, edges=edge_counts)
 
     def _count_edges(self, connection_type: Codes) -> Counter[str]:
-        codes, counts = np.unique(connection_type, return_counts=True)
-        names = (self._kept.text[code] or "request" for code in codes.tolist())
-        return Counter(dict(zip(names, counts.tolist(), strict=True)))
+        counts = np.bincount(connection_type)
+        codes = np.flatnonzero(counts).tolist()
+        return Counter({self._kept.text[code] or "request": int(counts[code]) for code in codes})
 
     def _requests(self, pairs: Pairs) -> Edges:
         """Edges of two halves. Either side makes it messaging (D4)."""
@@ -334,18 +333,12 @@ class ServiceGraphs:
 
     def _of(self, numbers: NDArray[np.int64], column: str) -> NDArray[Any]:
         """A column of the halves with ``numbers``; zero for :data:`NOBODY`."""
-        nobody = numbers == NOBODY
-        values = self._store.take(column, np.where(nobody, self._store.first_number, numbers))
-        return np.where(nobody, values.dtype.type(0), values)
+        return self._store.take(column, numbers)
 
     def _count(self, numbers: NDArray[np.int64], reason: str) -> Counter[tuple[str, str]]:
-        tenants, counts = np.unique(self._of(numbers, "tenant"), return_counts=True)
-        return Counter(
-            {
-                (self._tenants.text[tenant], reason): count
-                for tenant, count in zip(tenants.tolist(), counts.tolist(), strict=True)
-            }
-        )
+        counts = np.bincount(self._of(numbers, "tenant")) if len(numbers) else numbers
+        tenants = np.flatnonzero(counts).tolist()
+        return Counter({(self._tenants.text[code], reason): int(counts[code]) for code in tenants})
 
     def _count_by_kind(self, numbers: NDArray[np.int64], reason: str) -> Counter[tuple[str, str]]:
         kinds = self._of(numbers, "kind")
@@ -381,6 +374,15 @@ def _families(config: ServiceGraphsConfig) -> tuple[Family, ...]:
     if config.enable_messaging_system_latency_histogram:
         families.append(seconds("messaging_system", "From sending a message to its receipt."))
     return tuple(families)
+
+
+def _is_one_of(kinds: Iterable[Kind], kind: NDArray[np.int32]) -> Mask:
+    mask: Mask = np.logical_or.reduce([kind == one for one in kinds])
+    return mask
+
+
+def _peer_name(address: str, port: str) -> str:
+    return f"{address}:{port}" if port else address
 
 
 def _is_observed(values: NDArray[np.float64]) -> Mask:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from processors.batch import ABSENT, EMPTY, Codes, Mask, Strings
+from processors.batch import ABSENT, EMPTY, Codes, Mask
 
 _COMPACT_AT = 50_000
 """Below this many strings it is not worth looking for unused ones."""
@@ -23,6 +23,7 @@ class KeptStrings:
         self.text: list[str] = ["", ""]
         self.valid: list[bool] = [True, True]
         self._codes: dict[str, int] = {}
+        self._any_invalid = False
         self._compact_at = _COMPACT_AT
 
     def __len__(self) -> int:
@@ -33,12 +34,14 @@ class KeptStrings:
 
         Each distinct one is looked up once. ``valid``: which of ``text`` are UTF-8.
         """
-        distinct, of_row = np.unique(codes, return_inverse=True)
-        ours = [
+        is_used = np.zeros(len(text), np.bool_)
+        is_used[codes] = True
+        ours = np.zeros(len(text), np.uint32)
+        ours[is_used] = [
             self._code(text[code], valid=valid is None or bool(valid[code]), theirs=code)
-            for code in distinct.tolist()
+            for code in np.flatnonzero(is_used).tolist()
         ]
-        return np.array(ours, dtype=np.uint32)[of_row].reshape(codes.shape)
+        return ours[codes]
 
     def code(self, text: str) -> int:
         """Our code for ``text``, which is UTF-8."""
@@ -57,13 +60,18 @@ class KeptStrings:
         renamed[used] = np.arange(len(used), dtype=np.uint32)
         self.text = [self.text[code] for code in used.tolist()]
         self.valid = [self.valid[code] for code in used.tolist()]
+        self._any_invalid = not all(self.valid)
         self._codes = {text: code for code, text in enumerate(self.text) if text}
         self._compact_at = max(_COMPACT_AT, 2 * len(self.text))
         return renamed
 
-    def strings(self) -> Strings:
-        """All strings as the dictionary of a batch."""
-        return Strings(text=self.text, valid=np.array(self.valid, dtype=np.bool_))
+    def valid_rows(self, columns: Sequence[Codes]) -> Mask:
+        """Rows whose strings are all UTF-8 (bool[n])."""
+        if not self._any_invalid:
+            return np.ones(len(columns[0]), np.bool_)
+        valid = np.array(self.valid, np.bool_)
+        rows: Mask = np.logical_and.reduce([valid[column] for column in columns])
+        return rows
 
     def _code(self, text: str, *, valid: bool, theirs: int) -> int:
         if not text:
@@ -76,4 +84,5 @@ class KeptStrings:
             code = self._codes[text] = len(self.text)
             self.text.append(text)
             self.valid.append(valid)
+            self._any_invalid |= not valid
         return code
