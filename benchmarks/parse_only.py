@@ -39,7 +39,7 @@ class Parser:
             self._process = subprocess.Popen(  # noqa: S603  our own program
                 [sys.executable, "-m", "benchmarks.parser", str(file)],
                 cwd=ROOT,
-                env={**environment(), **(KEEP_MEMORY if warm else {})},
+                env=_environment(warm=warm),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -71,6 +71,13 @@ class Parser:
         if not line:
             raise RuntimeError(f"the parser ended with exit code {self._process.wait()}")
         return line
+
+
+def _environment(*, warm: bool) -> dict[str, str]:
+    """That of this process, but for what it says about glibc's heap."""
+    others = environment().items()
+    plain = {name: value for name, value in others if not name.startswith("MALLOC_")}
+    return {**plain, **(KEEP_MEMORY if warm else {})}
 
 
 def _messages(records: Records) -> Sequence[bytes]:
