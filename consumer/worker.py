@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 
 from consumer.clock import Clock
@@ -108,7 +108,8 @@ class Worker:
             self._bury(record, "invalid_tenant", "the tenant is not 1 to 256 printable characters")
         outcome = self._pipeline.push(intake.raw)
         for failure in outcome.failures:
-            self._bury(intake.records[failure.record], failure.reason, failure.text)
+            left = replace(intake.records[failure.record], value=failure.value)
+            self._bury(left, failure.reason, failure.text)
         self._fold(outcome, now_ms)
         for record in records:
             self._offsets.advance(record.partition, record.offset + 1)

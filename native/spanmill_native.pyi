@@ -26,6 +26,21 @@ class Walker:
         """
 
 @final
+class Fault:
+    """A `TracesData` that cannot be decoded. Faults come in the order of the wire."""
+
+    record: int
+    trace: int | None
+    """Its index in a `PushBytesRequest`; None: the record itself cannot be decoded."""
+
+    size_bytes: int
+    offset: int
+    """Byte of it where it stops making sense."""
+
+    what: str | None
+    """What is wrong there; None: it has too many spans."""
+
+@final
 class Columns:
     """One batch. Columns are arrays of native numbers as bytes; codes are uint32.
 
@@ -35,9 +50,7 @@ class Columns:
 
     strings: list[str]
     valid: bytes
-    failures: list[tuple[int, int, str]]
-    """Index of the record, byte offset in it, what is wrong there."""
-
+    faults: list[Fault]
     skip: bytes
     """bool, one a record."""
     spans: bytes

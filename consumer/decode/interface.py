@@ -13,13 +13,26 @@ from numpy.typing import NDArray
 from processors.batch import SpanBatch
 
 MALFORMED_PROTOBUF = "malformed_protobuf"
-"""Reason of a record that upb, the reference, refuses."""
+"""Reason of what upb, the reference, refuses."""
 
 MALFORMED_JSON = "malformed_json"
 """Reason of a record that is not OTLP/JSON."""
 
-REASONS = (MALFORMED_PROTOBUF, MALFORMED_JSON)
+TOO_MANY_SPANS = "too_many_spans"
+"""Reason of more than :func:`most_spans`."""
+
+REASONS = (MALFORMED_PROTOBUF, MALFORMED_JSON, TOO_MANY_SPANS)
 """Every :attr:`Failure.reason` there is."""
+
+
+FREE_SPANS, BYTES_A_SPAN = 1_000, 16
+"""A span of the OpenTelemetry API has 40 bytes of ids and times alone; one of 2 bytes, which
+is all that protobuf asks for, would become a hundred times its size in columns."""
+
+
+def most_spans(size_bytes: int) -> int:
+    """Spans that a record of this size may hold; Tempo's: each trace in it."""
+    return FREE_SPANS + size_bytes // BYTES_A_SPAN
 
 
 class Encoding(StrEnum):
@@ -56,23 +69,27 @@ class RawRecords:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Record ``record`` (index into :class:`RawRecords`) cannot be decoded.
+    """Record ``record`` (index into :class:`RawRecords`) cannot be decoded, or not all of it.
 
-    ``reason`` is one of :data:`REASONS`; ``text`` says where and what, for a human.
+    ``reason`` is one of :data:`REASONS`, that of the first broken trace where there are
+    many; ``text`` says where and what, for a human. ``value`` is what could not be decoded,
+    in the record's own encoding: the record, or a `PushBytesRequest` of the broken traces
+    alone, so that decoding it once more doubles no span.
     """
 
     record: int
     reason: str
     text: str
+    value: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """The outcome of one batch.
 
-    A record is atomic: one that is in ``failures`` has no row in ``batch``.
-    ``failures`` are ordered by record, at most one for each. ``spans_received``:
-    spans of each record (int64[m]), 0 for those that failed.
+    A `TracesData` is atomic: a record of OTLP, or one trace of a `PushBytesRequest`, has
+    all its rows in ``batch`` or none. ``failures`` are ordered by record, at most one for
+    each. ``spans_received``: spans of each record that are in ``batch`` (int64[m]).
     """
 
     batch: SpanBatch

@@ -6,16 +6,21 @@ module gives its columns their names. Importing it fails where the extension is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
+
 import numpy as np
 import spanmill_native
 
-from consumer.decode.interface import (
-    MALFORMED_PROTOBUF,
-    Decoded,
-    Encoding,
-    Failure,
-    RawRecords,
+from consumer.decode.failures import (
+    UndecodableError,
+    failed_record,
+    failed_traces,
+    malformed,
+    too_many_spans,
 )
+from consumer.decode.interface import Decoded, Encoding, Failure, RawRecords
 from processors.batch import Projection, Records, Resources, SpanBatch, Strings
 
 
@@ -40,14 +45,10 @@ class NativeDecoder:
         """Decode all records (see :class:`consumer.decode.Decoder`)."""
         columns = self._walker.walk(list(records.values))
         skip = np.frombuffer(columns.skip, np.bool_)
-        failures = [
-            Failure(record, MALFORMED_PROTOBUF, f"byte {offset}: {what}")
-            for record, offset, what in columns.failures
-        ]
         table = Records(records.tenants, records.tenant, records.time_ms, records.lane, skip)
         return Decoded(
             batch=self._batch(columns, table),
-            failures=failures,
+            failures=_failures(columns.faults, records.values),
             spans_received=np.frombuffer(columns.spans, np.int64),
         )
 
@@ -84,3 +85,25 @@ class NativeDecoder:
             all_keys=np.frombuffer(columns.all_keys, np.uint32),
             all_values=np.frombuffer(columns.all_values, np.uint32),
         )
+
+
+def _failures(faults: Sequence[spanmill_native.Fault], values: Sequence[bytes]) -> list[Failure]:
+    """One failure for each record that has faults."""
+    return [
+        _failure(record, values[record], list(of_record))
+        for record, of_record in groupby(faults, attrgetter("record"))
+    ]
+
+
+def _failure(record: int, value: bytes, faults: Sequence[spanmill_native.Fault]) -> Failure:
+    errors = {fault.trace: _error(fault) for fault in faults}
+    whole = errors.pop(None, None)
+    if whole is not None:
+        return failed_record(record, value, whole)
+    return failed_traces(record, value, {i: error for i, error in errors.items() if i is not None})
+
+
+def _error(fault: spanmill_native.Fault) -> UndecodableError:
+    if fault.what is None:
+        return too_many_spans(fault.size_bytes)
+    return malformed(f"byte {fault.offset}: {fault.what}")

@@ -50,10 +50,12 @@ class JsonDecoder:
             try:
                 values.append(to_protobuf(value))
             except MalformedJson as error:
-                failures.append(Failure(index, MALFORMED_JSON, str(error)))
+                failures.append(Failure(index, MALFORMED_JSON, str(error), value))
                 values.append(b"")
         decoded = self._decoder.decode(replace(records, values=values))
-        failures += decoded.failures
+        failures += (
+            replace(failure, value=records.values[failure.record]) for failure in decoded.failures
+        )
         failures.sort(key=lambda failure: failure.record)
         return replace(decoded, failures=failures)
 

@@ -18,14 +18,23 @@ from numpy.typing import NDArray
 
 from consumer.decode import ids
 from consumer.decode.dictionary import Dictionary
-from consumer.decode.interface import (
-    MALFORMED_PROTOBUF,
-    Decoded,
-    Encoding,
-    Failure,
-    RawRecords,
+from consumer.decode.failures import (
+    UndecodableError,
+    failed_record,
+    failed_traces,
+    malformed,
+    too_many_spans,
 )
-from consumer.decode.messages import NEST, NEST_LEVELS, PUSH_BYTES, TRACES, Message, nested
+from consumer.decode.interface import Decoded, Encoding, Failure, RawRecords, most_spans
+from consumer.decode.messages import (
+    NEST,
+    NEST_LEVELS,
+    PUSH_BYTES,
+    TRACES,
+    Message,
+    count_spans,
+    nested,
+)
 from consumer.decode.value_text import value_text
 from processors.batch import Projection, Records, Resources, SpanBatch
 
@@ -49,11 +58,9 @@ class PythonDecoder:
         spans = _SpanRows(self._projection, strings)
         for index, value in enumerate(records.values):
             before = len(spans)
-            try:
-                traces, skip[index] = self._parse(value)
-            except ProtobufError as error:
-                failures.append(Failure(index, MALFORMED_PROTOBUF, str(error)))
-                continue
+            traces, skip[index], failure = self._parse(index, value)
+            if failure is not None:
+                failures.append(failure)
             for resource_spans in (rs for trace in traces for rs in trace.resource_spans):
                 resource = resources.append(resource_spans.resource)
                 for scope_spans in resource_spans.scope_spans:
@@ -63,16 +70,45 @@ class PythonDecoder:
         batch = spans.batch(table, resources.table())
         return Decoded(batch, failures, spans_received)
 
-    def _parse(self, value: bytes) -> tuple[list[Message], bool]:
-        if not self._push_bytes:
-            return [_parse_traces(value)], False
-        request = PUSH_BYTES.FromString(value)
-        traces = [_parse_traces(trace) for trace in request.traces]
-        return traces, request.skip_metrics_generation
+    def _parse(self, record: int, value: bytes) -> tuple[list[Message], bool, Failure | None]:
+        """What can be parsed, whether to skip it, and what is wrong with the rest."""
+        try:
+            if not self._push_bytes:
+                return [_parse_traces(value)], False, None
+            request = _parse_push(value)
+        except UndecodableError as error:
+            return [], False, failed_record(record, value, error)
+        traces: list[Message] = []
+        errors: dict[int, UndecodableError] = {}
+        for index, trace in enumerate(request.traces):
+            try:
+                traces.append(_parse_traces(trace))
+            except UndecodableError as error:
+                errors[index] = error
+        failure = failed_traces(record, value, errors) if errors else None
+        return traces, request.skip_metrics_generation, failure
+
+
+def _parse_push(value: bytes) -> Message:
+    try:
+        return PUSH_BYTES.FromString(value)
+    except ProtobufError as error:
+        raise malformed(str(error)) from None
 
 
 def _parse_traces(value: bytes) -> Message:
-    """`TracesData` without unknown fields. Raises protobuf's `DecodeError`."""
+    """`TracesData` without unknown fields. Raises :class:`UndecodableError`."""
+    size = len(value)
+    try:
+        # The shortest span has two bytes: what is small cannot hold too many.
+        if size // 2 > most_spans(size) and count_spans(value) > most_spans(size):
+            raise too_many_spans(size)
+        return _parse_known(value)
+    except ProtobufError as error:
+        raise malformed(str(error)) from None
+
+
+def _parse_known(value: bytes) -> Message:
     try:
         message = NEST.FromString(nested(value))
     except ProtobufError:

@@ -5,6 +5,7 @@ use crate::dictionary::{ABSENT, Dictionary};
 use crate::measure::measure;
 use crate::normalise::normalise;
 use crate::schema::{ENTITY_REF, RESOURCE, SCOPE, SPAN};
+use crate::shape::{count_spans, most_spans};
 use crate::span::{self, Span};
 use crate::value::{attribute, text};
 use crate::wanted::Wanted;
@@ -26,11 +27,18 @@ pub struct Projection {
     pub push_bytes: bool,
 }
 
-/// A record that is malformed: nothing of it is in the batch.
+/// A record, or one trace of a `PushBytesRequest`: nothing of it is in the batch.
 pub struct Failure {
     pub record: usize,
-    pub offset: usize,
-    pub what: &'static str,
+    pub trace: Option<usize>,
+    pub size_bytes: usize,
+    pub fault: Fault,
+}
+
+/// Why it cannot be decoded.
+pub enum Fault {
+    Malformed { offset: usize, what: &'static str },
+    TooManySpans,
 }
 
 /// All tables of one batch. Its buffers serve the next one.
@@ -42,6 +50,16 @@ pub struct Batch {
     pub spans: Spans,
     pub failures: Vec<Failure>,
     scratch: Vec<u8>,
+    /// Rows of spans that may be there when the current `TracesData` has been read.
+    most_spans: usize,
+}
+
+/// Where the tables end; what comes later can be cut off again.
+#[derive(Clone, Copy)]
+struct Mark {
+    strings: usize,
+    resources: usize,
+    spans: usize,
 }
 
 /// Places for the values of wanted keys while a resource or span is read.
@@ -60,6 +78,7 @@ impl Batch {
             spans: Spans::new(projection.span_keys.count()),
             failures: Vec::new(),
             scratch: Vec::new(),
+            most_spans: 0,
             projection,
         }
     }
@@ -73,18 +92,27 @@ impl Batch {
             span: vec![None; self.projection.span_keys.count()],
         };
         for (index, record) in records.iter().enumerate() {
-            let rows = (self.strings.count(), self.resources.rows(), self.spans.rows());
-            let outcome = self.record(index as u32, record, &mut values);
-            if let Err(Malformed { address, what }) = outcome {
-                let offset = address.saturating_sub(record.as_ptr() as usize);
-                self.failures.push(Failure { record: index, offset, what });
-                self.strings.truncate(rows.0);
-                self.resources.truncate(rows.1);
-                self.spans.truncate(rows.2);
-            }
-            self.records.skip.push(u8::from(outcome.unwrap_or(false)));
-            self.records.spans.push((self.spans.rows() - rows.2) as i64);
+            let before = self.spans.rows();
+            let skip = if self.projection.push_bytes {
+                self.push_bytes(index, record, &mut values)
+            } else {
+                self.part(index, None, record, &mut values);
+                false
+            };
+            self.records.skip.push(u8::from(skip));
+            self.records.spans.push((self.spans.rows() - before) as i64);
         }
+    }
+
+    fn mark(&self) -> Mark {
+        let (resources, spans) = (self.resources.rows(), self.spans.rows());
+        Mark { strings: self.strings.count(), resources, spans }
+    }
+
+    fn truncate(&mut self, mark: Mark) {
+        self.strings.truncate(mark.strings);
+        self.resources.truncate(mark.resources);
+        self.spans.truncate(mark.spans);
     }
 
     /// Empty all tables, and give back the memory of those that an odd batch blew up.
@@ -108,22 +136,54 @@ impl Batch {
         }
     }
 
-    /// Read one record; true when its sender wants no metrics of it.
-    fn record<'a>(&mut self, index: u32, bytes: &'a [u8], values: &mut Values<'a>) -> Result<bool> {
-        if !self.projection.push_bytes {
-            self.traces(index, bytes, values)?;
-            return Ok(false);
-        }
-        let mut skip = false;
+    /// Read a `PushBytesRequest`; true when its sender wants no metrics of it.
+    fn push_bytes<'a>(&mut self, record: usize, bytes: &'a [u8], values: &mut Values<'a>) -> bool {
+        let (mark, failures) = (self.mark(), self.failures.len());
+        self.push_parts(record, bytes, values).unwrap_or_else(|error| {
+            self.truncate(mark);
+            self.failures.truncate(failures);
+            let fault = malformed(bytes, error);
+            self.failures.push(Failure { record, trace: None, size_bytes: bytes.len(), fault });
+            false
+        })
+    }
+
+    fn push_parts<'a>(
+        &mut self,
+        record: usize,
+        bytes: &'a [u8],
+        values: &mut Values<'a>,
+    ) -> Result<bool> {
+        let (mut trace, mut skip) = (0, false);
         let mut reader = Reader::new(bytes);
         while !reader.is_empty() {
             match reader.tag()? {
-                0x12 => self.traces(index, reader.bytes()?, values)?,
+                0x12 => {
+                    self.part(record, Some(trace), reader.bytes()?, values);
+                    trace += 1;
+                }
                 0x28 => skip = reader.varint()? != 0,
                 other => reader.skip(other, MAX_DEPTH)?,
             }
         }
         Ok(skip)
+    }
+
+    /// Read a `TracesData`: all of it, or nothing and a failure.
+    fn part<'a>(
+        &mut self,
+        record: usize,
+        trace: Option<usize>,
+        bytes: &'a [u8],
+        values: &mut Values<'a>,
+    ) {
+        let (mark, size_bytes) = (self.mark(), bytes.len());
+        self.most_spans = mark.spans + most_spans(size_bytes);
+        if let Err(error) = self.traces(record as u32, bytes, values) {
+            self.truncate(mark);
+            let fault = fault(bytes, error);
+            self.failures.push(Failure { record, trace, size_bytes, fault });
+        }
     }
 
     fn traces<'a>(&mut self, record: u32, bytes: &'a [u8], values: &mut Values<'a>) -> Result<()> {
@@ -202,6 +262,9 @@ impl Batch {
         while !reader.is_empty() {
             match reader.tag()? {
                 0x0a => drop(measure(&SCOPE, reader.bytes()?, MAX_DEPTH - 3)?),
+                0x12 if self.spans.rows() == self.most_spans => {
+                    return reader.malformed("too many spans");
+                }
                 0x12 => self.span(reader.bytes()?, values)?,
                 other => reader.skip(other, MAX_DEPTH - 2)?,
             }
@@ -232,6 +295,22 @@ impl Batch {
         }
         self.spans.push(span);
         Ok(())
+    }
+}
+
+fn malformed(bytes: &[u8], error: Malformed) -> Fault {
+    let offset = error.address.saturating_sub(bytes.as_ptr() as usize);
+    Fault::Malformed { offset, what: error.what }
+}
+
+/// What is wrong with a `TracesData` that could not be read. What nests around its spans
+/// counts first, then their number, then what is in them, as in the Python twin.
+#[cold]
+fn fault(bytes: &[u8], error: Malformed) -> Fault {
+    match count_spans(bytes) {
+        Err(outer) => malformed(bytes, outer),
+        Ok(count) if count > most_spans(bytes.len()) => Fault::TooManySpans,
+        Ok(_) => malformed(bytes, error),
     }
 }
 

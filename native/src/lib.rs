@@ -15,6 +15,7 @@ pub mod pairing;
 #[cfg(feature = "python")]
 mod python;
 pub mod schema;
+pub mod shape;
 pub mod span;
 pub mod value;
 pub mod wanted;

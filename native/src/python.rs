@@ -4,7 +4,7 @@ use bytemuck::{NoUninit, cast_slice};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
-use crate::batch::{Batch, Projection};
+use crate::batch::{self, Batch, Projection};
 use crate::dictionary::Dictionary;
 use crate::wanted::Wanted;
 
@@ -43,10 +43,31 @@ impl Walker {
 }
 
 #[pyclass(frozen, get_all)]
+#[derive(Clone)]
+struct Fault {
+    record: usize,
+    trace: Option<usize>,
+    size_bytes: usize,
+    offset: usize,
+    what: Option<&'static str>,
+}
+
+impl Fault {
+    fn of(failure: &batch::Failure) -> Self {
+        let (offset, what) = match failure.fault {
+            batch::Fault::Malformed { offset, what } => (offset, Some(what)),
+            batch::Fault::TooManySpans => (0, None),
+        };
+        let batch::Failure { record, trace, size_bytes, .. } = *failure;
+        Fault { record, trace, size_bytes, offset, what }
+    }
+}
+
+#[pyclass(frozen, get_all)]
 struct Columns {
     strings: Py<PyList>,
     valid: Py<PyBytes>,
-    failures: Vec<(usize, usize, &'static str)>,
+    faults: Vec<Fault>,
     skip: Py<PyBytes>,
     spans: Py<PyBytes>,
     resource_attributes: Vec<Py<PyBytes>>,
@@ -73,11 +94,10 @@ impl Columns {
     fn of(py: Python<'_>, batch: &Batch) -> PyResult<Self> {
         let (records, resources, spans) = (&batch.records, &batch.resources, &batch.spans);
         let (strings, valid) = decode(py, &batch.strings)?;
-        let failures = batch.failures.iter();
         Ok(Columns {
             strings,
             valid: bytes(py, &valid),
-            failures: failures.map(|one| (one.record, one.offset, one.what)).collect(),
+            faults: batch.failures.iter().map(Fault::of).collect(),
             skip: bytes(py, &records.skip),
             spans: bytes(py, &records.spans),
             resource_attributes: resources
@@ -132,5 +152,6 @@ fn decode(py: Python<'_>, dictionary: &Dictionary) -> PyResult<(Py<PyList>, Vec<
 fn spanmill_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Walker>()?;
     module.add_class::<crate::pairing::python::Pairing>()?;
+    module.add_class::<Fault>()?;
     module.add_class::<Columns>()
 }

@@ -136,6 +136,7 @@ def test_a_malformed_record_fails_alone(decode: Decode, name: str) -> None:
     assert [failure.record for failure in decoded.failures] == [1]
     assert decoded.failures[0].reason == MALFORMED_PROTOBUF
     assert decoded.failures[0].text
+    assert decoded.failures[0].value == good + MALFORMED[name]
     assert decoded.spans_received.tolist() == [1, 0, 1]
     assert texts(decoded.batch, decoded.batch.name) == ["good", "good"]
     assert decoded.batch.record.tolist() == [0, 2]

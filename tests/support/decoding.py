@@ -63,6 +63,11 @@ def around_span(span: bytes) -> bytes:
     return otlp.field(1, otlp.field(2, otlp.field(2, span)))
 
 
+def crowded(spans: int) -> bytes:
+    """A record of so many spans of two bytes each."""
+    return otlp.field(1, otlp.field(2, otlp.field(2, b"") * spans))
+
+
 def nested_value(levels: int) -> bytes:
     """An `AnyValue` of so many arrays in arrays, with an unknown field in the innermost."""
     value = otlp.field(1, b"x") + otlp.field(99, 1)
