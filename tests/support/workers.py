@@ -34,6 +34,7 @@ class Stage:
     sink_url: str
     workers: ExitStack
     interval: str = "1s"
+    shutdown: str = "10s"
     kafka_block: Mapping[str, Any] = field(default_factory=dict)
     registry_block: Mapping[str, Any] = field(default_factory=dict)
 
@@ -85,7 +86,7 @@ class Stage:
                 "host": "127.0.0.1",
                 "port": port,
                 "log_format": "text",
-                "shutdown_timeout": "10s",
+                "shutdown_timeout": self.shutdown,
             },
             "metrics_generator": {
                 "processor": {"service_graphs": {"wait": "2s"}},
