@@ -1,17 +1,19 @@
 """Records that cannot be decoded, on their way to the dead-letter topic.
 
-Bound: :data:`MAX_UNCONFIRMED` records are kept until the broker has confirmed them; while
-there are that many, the worker must not read on.
+Bound: while :data:`MAX_UNCONFIRMED` records or more wait for the broker to confirm them,
+the worker must not read on; there can be one batch more than that.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
-from consumer.kafka import OutgoingRecord
+from consumer.kafka import Answered, Fate, OutgoingRecord
 
 MAX_UNCONFIRMED = 1_000
 
@@ -21,12 +23,12 @@ _log = logging.getLogger(__name__)
 class Writer(Protocol):
     """Where records go; :class:`consumer.kafka.RecordWriter` is one."""
 
-    def write(self, record: OutgoingRecord) -> None:
-        """Queue ``record``."""
+    def write(self, record: OutgoingRecord, answered: Answered) -> None:
+        """Queue ``record``; ``answered`` is called once, in ``flush`` at the latest."""
         ...
 
-    def flush(self, timeout_s: float) -> object:
-        """Wait for all answers; what failed, if anything."""
+    def flush(self, timeout_s: float) -> Sequence[str]:
+        """Wait for all answers; the reasons of what failed."""
         ...
 
 
@@ -45,7 +47,8 @@ class Origin:
 class DeadLetters:
     """Writes bad records with the reason, and again until they are confirmed.
 
-    A record may be written twice, never not at all. Without a topic nothing is kept.
+    A record may be written twice. One that the broker refuses for good is given up and
+    counted. Without a topic nothing is kept.
     """
 
     def __init__(self, topic: str, writer: Writer | None, version: str) -> None:
@@ -53,7 +56,9 @@ class DeadLetters:
         self._topic = topic
         self._writer = writer
         self._version = version
-        self._unconfirmed: list[OutgoingRecord] = []
+        self._unconfirmed: dict[int, OutgoingRecord] = {}
+        self._last_number = 0
+        self._answers: Counter[Fate] = Counter()
 
     @property
     def is_full(self) -> bool:
@@ -74,21 +79,30 @@ class DeadLetters:
                 ("spanmill.version", self._version.encode()),
             ],
         )
-        self._unconfirmed.append(record)
-        self._writer.write(record)
+        self._last_number += 1
+        self._unconfirmed[self._last_number] = record
+        self._writer.write(record, partial(self._answered, self._last_number))
 
     def confirm(self, timeout_s: float) -> bool:
         """Whether the broker has taken all there are; those it has not are sent again."""
         if self._writer is None or not self._unconfirmed:
             return True
         failures = self._writer.flush(timeout_s)
-        if not failures:
-            self._unconfirmed.clear()
-            return True
-        _log.warning("dead letters are not confirmed and will be sent again: %s", failures)
-        for record in self._unconfirmed:
-            self._writer.write(record)
-        return False
+        if failures:
+            _log.warning("dead letters failed: %d, the first: %s", len(failures), failures[0])
+        for number, record in list(self._unconfirmed.items()):
+            self._writer.write(record, partial(self._answered, number))
+        return not self._unconfirmed
+
+    def answers(self) -> Mapping[Fate, int]:
+        """How many writes came to which end since the last call."""
+        answers, self._answers = self._answers, Counter()
+        return answers
+
+    def _answered(self, number: int, fate: Fate) -> None:
+        self._answers[fate] += 1
+        if fate is not Fate.FAILED:
+            self._unconfirmed.pop(number, None)
 
 
 def _headers(origin: Origin, reason: str, text: str) -> Mapping[str, bytes]:

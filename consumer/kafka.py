@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from enum import Enum
+from functools import partial
+from typing import Protocol, TypeAlias
 
 from confluent_kafka import (
     OFFSET_INVALID,
@@ -23,6 +25,7 @@ from consumer.logs import CLIENT_LOG
 
 METADATA_TIMEOUT_S = 10.0
 _WATERMARK_TIMEOUT_S = 1.0
+_PURGE_TIMEOUT_S = 1.0
 
 _log = logging.getLogger(__name__)
 _client_log = logging.getLogger(CLIENT_LOG)
@@ -47,6 +50,20 @@ class OutgoingRecord:
     time_ms: int = 0
 
 
+class Fate(Enum):
+    """What became of a record to write."""
+
+    WRITTEN = "written"
+    FAILED = "failed"
+    """Perhaps not written; another try may do."""
+    REFUSED = "refused"
+    """Not written and never to be: it is too large, say."""
+
+
+Answered: TypeAlias = Callable[[Fate], None]
+"""Told of a record's fate from inside :meth:`RecordWriter.write` or ``flush``."""
+
+
 class RecordWriter:
     """Writes records; a record counts as written when :meth:`flush` found no failure.
 
@@ -58,8 +75,9 @@ class RecordWriter:
         self._producer = Producer({"linger.ms": "5", **properties}, logger=_client_log)
         self._failures: list[str] = []
 
-    def write(self, record: OutgoingRecord) -> None:
-        """Queue ``record``; its fate is known at the next :meth:`flush`."""
+    def write(self, record: OutgoingRecord, answered: Answered | None = None) -> None:
+        """Queue ``record``; its fate is known after the next :meth:`flush` at the latest."""
+        on_delivery = partial(self._on_delivery, answered)
         while True:
             try:
                 self._producer.produce(
@@ -68,12 +86,12 @@ class RecordWriter:
                     key=record.key,
                     headers=list(record.headers),
                     timestamp=record.time_ms,
-                    on_delivery=self._on_delivery,
+                    on_delivery=on_delivery,
                 )
             except BufferError:
                 self._producer.poll(0.1)
             except KafkaException as error:
-                self._failures.append(str(error))
+                on_delivery(error.args[0])
                 return
             else:
                 self._producer.poll(0)
@@ -82,17 +100,23 @@ class RecordWriter:
     def flush(self, timeout_s: float) -> Sequence[str]:
         """Wait until every queued record has its answer; the reasons of those that failed.
 
-        Records still without answer after ``timeout_s`` count as failed.
+        Records still without answer after ``timeout_s`` count as failed and are given up:
+        whoever writes them again shall not find them in the queue as well.
         """
-        waiting = self._producer.flush(timeout_s)
+        if self._producer.flush(timeout_s):
+            self._producer.purge()
+            self._producer.flush(_PURGE_TIMEOUT_S)
         failures, self._failures = self._failures, []
-        if waiting:
-            failures.append(f"{waiting} records without an answer after {timeout_s} s")
         return failures
 
-    def _on_delivery(self, error: ClientError | None, _message: Message) -> None:
+    def _on_delivery(
+        self, answered: Answered | None, error: ClientError | None, _message: Message | None = None
+    ) -> None:
         if error is not None:
-            self._failures.append(str(error))
+            is_purged = error.code() in _PURGED
+            self._failures.append("no answer in time" if is_purged else str(error))
+        if answered is not None:
+            answered(_fate(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +300,25 @@ _STOPPING = frozenset(
     }
 )
 """Errors after which reading on would lose records or can never succeed."""
+
+
+_PURGED = frozenset({ClientError._PURGE_QUEUE, ClientError._PURGE_INFLIGHT})  # noqa: SLF001
+
+_UNWRITABLE = frozenset(
+    {
+        ClientError.MSG_SIZE_TOO_LARGE,
+        ClientError.INVALID_MSG_SIZE,
+        ClientError.INVALID_RECORD,
+        ClientError.POLICY_VIOLATION,
+    }
+)
+"""Errors that lie in the record itself."""
+
+
+def _fate(error: ClientError | None) -> Fate:
+    if error is None:
+        return Fate.WRITTEN
+    return Fate.REFUSED if error.code() in _UNWRITABLE else Fate.FAILED
 
 
 def _incoming(message: Message) -> IncomingRecord:

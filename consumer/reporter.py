@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from consumer.clock import Clock
 from consumer.dead_letters import Origin
+from consumer.kafka import Fate
 from consumer.logs import LimitedLog
 from consumer.metrics import Metrics, Rebalance
 from consumer.pipeline import Outcome
@@ -50,6 +51,11 @@ class Reporter:
             offset=origin.offset,
             reason=reason,
         )
+
+    def dead_lettered(self, answers: Mapping[Fate, int]) -> None:
+        """What became of records on their way to the dead-letter topic."""
+        failed = answers.get(Fate.FAILED, 0) + answers.get(Fate.REFUSED, 0)
+        self._metrics.intake.dead_lettered(written=answers.get(Fate.WRITTEN, 0), failed=failed)
 
     def processed(self, outcome: Outcome, *, pending: int) -> None:
         """Records went through the pipeline, or time did."""

@@ -7,7 +7,7 @@ happens in this thread but sending (``remote_write``) and answering HTTP (``serv
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Event
 
@@ -29,7 +29,8 @@ SINK, DEAD_LETTERS = "sink", "dead_letters"
 LOOK_AROUND_MS = 1_000
 """How often idle lanes and the lag are looked at."""
 
-DEAD_LETTER_TIMEOUT_S = 10.0
+DEAD_LETTER_TIMEOUT_S = 1.0
+"""At each tick while the dead-letter topic takes nothing; a broker that works needs far less."""
 
 WAIT_S = 0.02
 """Between two looks at whether something was delivered."""
@@ -158,12 +159,22 @@ class Worker:
         due = self._flusher.due(now_ms)
         if not due:
             return
-        if self._flusher.blocked or not self._dead_letters.confirm(DEAD_LETTER_TIMEOUT_S):
+        if self._flusher.blocked:
             return
+        covered = self._covered()
         began_s = self._clock.monotonic_s()
-        self._flusher.tick(now_ms, self._offsets.working())
+        self._flusher.tick(now_ms, covered)
         self._reporter.ticked(self._clock.monotonic_s() - began_s, missed=due - 1)
         self._reporter.series(self._registry)
+
+    def _covered(self) -> Mapping[int, int]:
+        """The offsets that a tick covers: none while a dead letter before them is not safe."""
+        return self._offsets.working() if self._are_letters_safe() else {}
+
+    def _are_letters_safe(self) -> bool:
+        is_safe = self._dead_letters.confirm(DEAD_LETTER_TIMEOUT_S)
+        self._reporter.dead_lettered(self._dead_letters.answers())
+        return is_safe
 
     def _commit(self) -> None:
         """Commit what delivered ticks cover; what fails is tried again at the next turn."""
@@ -182,7 +193,7 @@ class Worker:
         reasons = set()
         if self._flusher.blocked:
             reasons.add(SINK)
-        if self._dead_letters.is_full and not self._dead_letters.confirm(DEAD_LETTER_TIMEOUT_S):
+        if self._dead_letters.is_full and not self._are_letters_safe():
             reasons.add(DEAD_LETTERS)
         if reasons and not self._paused:
             self._source.pause()
@@ -194,8 +205,9 @@ class Worker:
     def _finish(self, deadline_s: float) -> bool:
         """Deliver and commit everything there is; whether that worked in time."""
         self._wait(lambda: not self._flusher.blocked, deadline_s)
-        if not self._flusher.blocked and self._dead_letters.confirm(DEAD_LETTER_TIMEOUT_S):
-            self._flusher.tick_now(self._clock.now_ms(), self._offsets.working())
+        if not self._flusher.blocked:
+            covered = self._covered()
+            self._flusher.tick_now(self._clock.now_ms(), covered)
         is_delivered = self._wait(lambda: self._flusher.is_settled, deadline_s)
         self._commit()
         if not is_delivered:

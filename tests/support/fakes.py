@@ -18,7 +18,14 @@ from consumer.config import parse_config
 from consumer.dead_letters import DeadLetters
 from consumer.flusher import Flusher
 from consumer.intake import IntakeSettings
-from consumer.kafka import IncomingRecord, KafkaError, OutgoingRecord, SpanSource
+from consumer.kafka import (
+    Answered,
+    Fate,
+    IncomingRecord,
+    KafkaError,
+    OutgoingRecord,
+    SpanSource,
+)
 from consumer.metrics import Metrics
 from consumer.pipeline import open_pipeline
 from consumer.registry import Registry
@@ -143,24 +150,33 @@ class FakeSender:
 
 
 class FakeWriter:
-    """The dead-letter topic; refuses while ``failure`` is set."""
+    """The dead-letter topic; fails while ``failure`` is set, never takes what is in ``refused``."""
 
     def __init__(self) -> None:
         self.written: list[OutgoingRecord] = []
         self.failure = ""
-        self._queued: list[OutgoingRecord] = []
+        self.refused: set[bytes] = set()
+        self.queued: list[tuple[OutgoingRecord, Answered]] = []
 
-    def write(self, outgoing: OutgoingRecord) -> None:
+    def write(self, outgoing: OutgoingRecord, answered: Answered) -> None:
         """Queue a record."""
-        self._queued.append(outgoing)
+        self.queued.append((outgoing, answered))
 
     def flush(self, _timeout_s: float) -> Sequence[str]:
-        """Take what is queued, or say why not."""
-        queued, self._queued = self._queued, []
-        if self.failure:
-            return [self.failure] * len(queued)
-        self.written += queued
-        return []
+        """Answer all that is queued."""
+        queued, self.queued = self.queued, []
+        failures = []
+        for outgoing, answered in queued:
+            if outgoing.value in self.refused:
+                failures.append("too large")
+                answered(Fate.REFUSED)
+            elif self.failure:
+                failures.append(self.failure)
+                answered(Fate.FAILED)
+            else:
+                self.written.append(outgoing)
+                answered(Fate.WRITTEN)
+        return failures
 
 
 class Loop:

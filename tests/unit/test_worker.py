@@ -288,12 +288,35 @@ def test_dead_letters_are_written_before_the_offset_that_covers_them() -> None:
     loop.assign(0)
     loop.letters.failure = "not now"
     loop.turn(incoming(0), incoming(1, value=BROKEN), after_ms=1_000)
+    loop.turn()
     assert loop.source.committed == {}
+    assert loop.own("spanmill_dead_letter_failures_total") == 1.0
     loop.letters.failure = ""
     loop.turn(after_ms=1_000)
-    loop.turn()
     assert loop.source.committed == {0: 2}
     assert [letter.value for letter in loop.letters.written] == [BROKEN]
+    assert loop.own("spanmill_records_dead_lettered_total") == 1.0
+
+
+def test_a_dead_letter_topic_that_fails_holds_up_no_metrics() -> None:
+    loop = Loop(dead_letter_topic="dead")
+    loop.assign(0)
+    loop.letters.failure = "not now"
+    loop.turn(incoming(0), incoming(1, value=BROKEN), after_ms=1_000)
+    loop.turn(incoming(2), after_ms=1_000)
+    loop.stop()
+    assert loop.told()[NORTH] == [(1, 0.0), (1_000, 1.0), (2_000, 2.0), (2_002, 2.0)]
+    assert loop.source.committed == {}
+
+
+def test_a_dead_letter_that_is_never_taken_is_given_up_and_counted() -> None:
+    loop = Loop(dead_letter_topic="dead")
+    loop.assign(0)
+    loop.letters.refused.add(BROKEN)
+    loop.turn(incoming(0, value=BROKEN), incoming(1), after_ms=1_000)
+    loop.turn(after_ms=1_000)
+    assert loop.source.committed == {0: 2}
+    assert loop.own("spanmill_dead_letter_failures_total") == 1.0
 
 
 def test_too_many_unconfirmed_dead_letters_pause_consumption() -> None:
