@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.batch import ABSENT, EMPTY, STATUS_ERROR, Codes, Kind, Mask, Projection, SpanBatch
+from processors.databases import ADDRESS_KEYS, database_node
 from processors.delta import DeltaFrame, Family, Instrument, Output, Schema, count_discarded
 from processors.edges import Edges, concatenate
 from processors.grouping import group
@@ -27,9 +28,6 @@ from processors.strings import KeptStrings
 
 DEFAULT_BUCKETS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)
 """Seconds (tempo-behaviour.md 1.6)."""
-
-DATABASE_ADDRESS = ("peer.service", "server.address", "network.peer.address", "network.peer.port")
-"""What names a database node before its own name does (tempo-behaviour.md 2.2.7)."""
 
 DATABASE, MESSAGING, VIRTUAL = "database", "messaging_system", "virtual_node"
 """Values of the label ``connection_type``; a plain request has none."""
@@ -66,7 +64,7 @@ class ServiceGraphs:
     def __init__(self, config: ServiceGraphsConfig, pairing: NewPairing = PythonPairing) -> None:
         self._config = config
         self._families = _families(config)
-        found = (*DATABASE_ADDRESS, *config.database_name_attributes, *config.dimensions)
+        found = (*ADDRESS_KEYS, *config.database_name_attributes, *config.dimensions)
         self.projection = Projection(
             resource_keys=tuple(dict.fromkeys(found)),
             span_keys=tuple(dict.fromkeys((*found, *config.peer_attributes))),
@@ -132,7 +130,7 @@ class ServiceGraphs:
     def _columns(self, batch: SpanBatch) -> dict[str, NDArray[Any]]:
         """What is kept of a half; strings become kept strings."""
         dictionary = Dictionary(batch.strings)
-        database = self._database_node(batch, dictionary)
+        database = database_node(batch, self._config.database_name_attributes, dictionary)
         is_client = _is_one_of(_CLIENT_KINDS, batch.kind)
         service = batch.service()
         side = np.where(service > EMPTY, np.uint8(Side.SERVER), np.uint8(Side.ALONE))
@@ -165,26 +163,10 @@ class ServiceGraphs:
             peer = np.where(peer == ABSENT, batch.attributes[key], peer)
         return peer
 
-    def _database_node(self, batch: SpanBatch, dictionary: Dictionary) -> Codes:
-        """The name of the database a span calls, ABSENT where it calls none.
-
-        EMPTY where the attribute that names it is empty (tempo-behaviour.md 2.2.7).
-        """
-        name = np.zeros(len(batch), np.uint32)
-        for key in self._config.database_name_attributes:
-            name = np.where(name == ABSENT, batch.find(key), name)
-        calls = np.flatnonzero(name != ABSENT)
-        service, server, address, port = (batch.find(key)[calls] for key in DATABASE_ADDRESS)
-        node = np.where(service != ABSENT, service, server)
-        peers = np.flatnonzero((node == ABSENT) & (address != ABSENT))
-        if len(peers):
-            node[peers] = dictionary.combine([address[peers], port[peers]], _peer_name)
-        name[calls] = np.where(node != ABSENT, node, name[calls])
-        return name
-
     def _emit(self, pairs: Pairs, discarded: Counter[tuple[str, str]]) -> Output:
         """Make a frame of the edges in ``pairs``; count the halves that came to an end."""
         if pairs.is_empty():
+            self._release()
             return Output(discarded=discarded)
         virtual = self._virtual(pairs.expired)
         edges = concatenate([self._requests(pairs), self._database_calls(pairs), virtual])
@@ -336,19 +318,25 @@ class ServiceGraphs:
         return self._store.take(column, numbers)
 
     def _count(self, numbers: NDArray[np.int64], reason: str) -> Counter[tuple[str, str]]:
-        counts = np.bincount(self._of(numbers, "tenant")) if len(numbers) else numbers
+        if not len(numbers):
+            return Counter()
+        counts = np.bincount(self._of(numbers, "tenant"))
         tenants = np.flatnonzero(counts).tolist()
         return Counter({(self._tenants.text[code], reason): int(counts[code]) for code in tenants})
 
     def _count_by_kind(self, numbers: NDArray[np.int64], reason: str) -> Counter[tuple[str, str]]:
-        kinds = self._of(numbers, "kind")
         counted: Counter[tuple[str, str]] = Counter()
+        if not len(numbers):
+            return counted
+        kinds = self._of(numbers, "kind")
         for kind in (*_CLIENT_KINDS, *_SERVER_KINDS):
             counted += self._count(numbers[kinds == kind], f"{reason}_{kind.name.lower()}")
         return counted
 
     def _release(self) -> None:
         """Let go of halves that nothing can name any more, and of their strings."""
+        if not len(self._store):
+            return
         oldest = self._pairing.oldest()
         self._store.release(self._store.next_number if oldest is None else oldest)
         columns = ["service", "peer", "database", *map(_dimension, self._config.dimensions)]
@@ -379,10 +367,6 @@ def _families(config: ServiceGraphsConfig) -> tuple[Family, ...]:
 def _is_one_of(kinds: Iterable[Kind], kind: NDArray[np.int32]) -> Mask:
     mask: Mask = np.logical_or.reduce([kind == one for one in kinds])
     return mask
-
-
-def _peer_name(address: str, port: str) -> str:
-    return f"{address}:{port}" if port else address
 
 
 def _is_observed(values: NDArray[np.float64]) -> Mask:
