@@ -1,23 +1,35 @@
 # ruff: noqa: PYI021  the stub is the interface: this is the place to describe it
 """Walks the wire format of OTLP traces; knows nothing of policy (see src/lib.rs)."""
 
-from collections.abc import Buffer
-from typing import final
+from collections.abc import Buffer, Sequence
+from typing import Protocol, final
+
+class Projection(Protocol):
+    """What to read, as `processors.batch.Projection` has it. Keys of one list are distinct."""
+
+    @property
+    def resource_keys(self) -> Sequence[str]: ...
+    @property
+    def span_keys(self) -> Sequence[str]: ...
+    @property
+    def typed_resource_keys(self) -> Sequence[str]: ...
+    @property
+    def typed_span_keys(self) -> Sequence[str]: ...
+    @property
+    def all_resource_attributes(self) -> bool: ...
+    @property
+    def status_message(self) -> bool: ...
+    @property
+    def trace_state(self) -> bool: ...
+    @property
+    def links(self) -> bool: ...
 
 @final
 class Walker:
     """Built from what to read; keeps its buffers, but nothing else, between batches."""
 
-    def __new__(
-        cls,
-        *,
-        span_keys: list[bytes],
-        resource_keys: list[bytes],
-        all_resource_attributes: bool,
-        status_message: bool,
-        push_bytes: bool,
-    ) -> Walker:
-        """Keys must be distinct. ``push_bytes``: records are Tempo's `PushBytesRequest`."""
+    def __new__(cls, projection: Projection, *, push_bytes: bool) -> Walker:
+        """``push_bytes``: records are Tempo's `PushBytesRequest`."""
 
     def walk(self, values: list[bytes]) -> Columns:
         """Read a batch of records, without the GIL. Raises nothing for what they hold.
@@ -58,6 +70,8 @@ class Columns:
 
     resource_attributes: list[bytes]
     """A column of codes for each of ``resource_keys``."""
+    resource_typed: list[bytes]
+    """And for each of ``typed_resource_keys``."""
     all_offsets: bytes
     """int64, one more than resources; into the next two."""
     all_keys: bytes
@@ -88,8 +102,18 @@ class Columns:
     """bool"""
     attributes: list[bytes]
     """A column of codes for each of ``span_keys``."""
+    typed: list[bytes]
+    """And for each of ``typed_span_keys``."""
     status_message: bytes
     """Codes; empty when not asked for."""
+    trace_state: bytes
+    """Likewise."""
+    link_offsets: bytes
+    """int64, one more than spans when asked for; into the next two."""
+    link_trace_id: bytes
+    """uint64, two a link"""
+    link_span_id: bytes
+    """uint64"""
 
 @final
 class Pairing:

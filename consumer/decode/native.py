@@ -21,7 +21,7 @@ from consumer.decode.failures import (
     too_many_spans,
 )
 from consumer.decode.interface import Decoded, Encoding, Failure, RawRecords
-from processors.batch import Projection, Records, Resources, SpanBatch, Strings
+from processors.batch import Codes, Links, Projection, Records, Resources, SpanBatch, Strings
 
 
 class NativeDecoder:
@@ -31,15 +31,8 @@ class NativeDecoder:
 
     def __init__(self, encoding: Encoding, projection: Projection) -> None:
         self._projection = projection
-        self._resource_keys = tuple(dict.fromkeys(("service.name", *projection.resource_keys)))
-        self._span_keys = tuple(dict.fromkeys(projection.span_keys))
-        self._walker = spanmill_native.Walker(
-            span_keys=[key.encode() for key in self._span_keys],
-            resource_keys=[key.encode() for key in self._resource_keys],
-            all_resource_attributes=projection.all_resource_attributes,
-            status_message=projection.status_message,
-            push_bytes=encoding is Encoding.TEMPO,
-        )
+        self._read = _distinct(projection)
+        self._walker = spanmill_native.Walker(self._read, push_bytes=encoding is Encoding.TEMPO)
 
     def decode(self, records: RawRecords) -> Decoded:
         """Decode all records (see :class:`consumer.decode.Decoder`)."""
@@ -53,8 +46,9 @@ class NativeDecoder:
         )
 
     def _batch(self, columns: spanmill_native.Columns, records: Records) -> SpanBatch:
-        attributes = [np.frombuffer(codes, np.uint32) for codes in columns.attributes]
+        wanted, read = self._projection, self._read
         message = np.frombuffer(columns.status_message, np.uint32)
+        state = np.frombuffer(columns.trace_state, np.uint32)
         return SpanBatch(
             strings=Strings(columns.strings, np.frombuffer(columns.valid, np.bool_)),
             records=records,
@@ -71,20 +65,40 @@ class NativeDecoder:
             span_id=np.frombuffer(columns.span_id, np.uint64),
             parent_id=np.frombuffer(columns.parent_id, np.uint64),
             is_root=np.frombuffer(columns.is_root, np.bool_),
-            attributes=dict(zip(self._span_keys, attributes, strict=True)),
-            status_message=message if self._projection.status_message else None,
+            attributes=_by_key(read.span_keys, columns.attributes),
+            status_message=message if wanted.status_message else None,
+            typed=_by_key(read.typed_span_keys, columns.typed),
+            trace_state=state if wanted.trace_state else None,
+            links=_links(columns) if wanted.links else None,
         )
 
     def _resources(self, columns: spanmill_native.Columns) -> Resources:
-        codes = [np.frombuffer(column, np.uint32) for column in columns.resource_attributes]
-        by_key = dict(zip(self._resource_keys, codes, strict=True))
+        by_key = _by_key(self._read.resource_keys, columns.resource_attributes)
         return Resources(
             service=by_key["service.name"],
             attributes={key: by_key[key] for key in self._projection.resource_keys},
             all_offsets=np.frombuffer(columns.all_offsets, np.int64),
             all_keys=np.frombuffer(columns.all_keys, np.uint32),
             all_values=np.frombuffer(columns.all_values, np.uint32),
+            typed=_by_key(self._read.typed_resource_keys, columns.resource_typed),
         )
+
+
+def _distinct(projection: Projection) -> Projection:
+    """``projection`` with `service.name`, and each key once."""
+    return Projection(resource_keys=("service.name",)).union(projection)
+
+
+def _by_key(keys: Sequence[str], columns: Sequence[bytes]) -> dict[str, Codes]:
+    return {key: np.frombuffer(codes, np.uint32) for key, codes in zip(keys, columns, strict=True)}
+
+
+def _links(columns: spanmill_native.Columns) -> Links:
+    return Links(
+        offsets=np.frombuffer(columns.link_offsets, np.int64),
+        trace_id=np.frombuffer(columns.link_trace_id, np.uint64).reshape(-1, 2),
+        span_id=np.frombuffer(columns.link_span_id, np.uint64),
+    )
 
 
 def _failures(faults: Sequence[spanmill_native.Fault], values: Sequence[bytes]) -> list[Failure]:

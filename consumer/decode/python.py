@@ -2,14 +2,15 @@
 
 It is the reference for what is malformed (whatever upb refuses) and for sizes (what upb
 writes when it encodes a span again). The order in which texts get their codes is part of
-the contract: for each resource `service.name`, the wanted keys, then all attributes; for
-each span its name, the wanted keys, then the status message.
+the contract: for each resource `service.name`, the wanted keys, the typed keys, then all
+attributes; for each span its name, the wanted keys, the typed keys, the status message,
+then the trace state.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,8 @@ from consumer.decode.messages import (
     count_spans,
     nested,
 )
-from consumer.decode.value_text import value_text
-from processors.batch import Projection, Records, Resources, SpanBatch
+from consumer.decode.value_text import typed_text, value_text
+from processors.batch import Codes, Links, Projection, Records, Resources, SpanBatch
 
 
 class PythonDecoder:
@@ -129,34 +130,67 @@ def _discard_unknown(message: Message) -> None:
                 _discard_unknown(child)
 
 
-def _wanted(attributes: Iterable[Message], slots: Mapping[bytes, int]) -> list[bytes | None]:
-    """Text of the first attribute of each wanted key, or None, by slot."""
-    row: list[bytes | None] = [None] * len(slots)
+class _Wanted:
+    """The wanted attributes of resources or spans, as texts."""
+
+    def __init__(self, keys: Iterable[str], typed_keys: Iterable[str]) -> None:
+        self.keys = tuple(dict.fromkeys(keys))
+        self.typed_keys = tuple(dict.fromkeys(typed_keys))
+        self._slots = _slots(self.keys)
+        self._typed_slots = _slots(self.typed_keys)
+
+    def texts(self, attributes: Iterable[Message]) -> list[bytes | None]:
+        """Text of the first attribute of each key, then of each typed key; None: not there."""
+        texts = _texts(attributes, self._slots, value_text) if self._slots else []
+        if self._typed_slots:
+            texts += _texts(attributes, self._typed_slots, typed_text)
+        return texts
+
+    def columns(self, rows: array[int]) -> tuple[dict[str, Codes], dict[str, Codes]]:
+        """The codes of what :meth:`texts` gave, by key and by typed key."""
+        columns = _columns(rows, len(self.keys) + len(self.typed_keys))
+        typed = columns[len(self.keys) :]
+        return (
+            dict(zip(self.keys, columns, strict=False)),
+            dict(zip(self.typed_keys, typed, strict=True)),
+        )
+
+
+def _slots(keys: Iterable[str]) -> Mapping[bytes, int]:
+    return {key.encode(): slot for slot, key in enumerate(keys)}
+
+
+def _texts(
+    attributes: Iterable[Message],
+    slots: Mapping[bytes, int],
+    text_of: Callable[[Message], bytes],
+) -> list[bytes | None]:
+    texts: list[bytes | None] = [None] * len(slots)
     slot_of = slots.get
     for attribute in attributes:
         slot = slot_of(attribute.key)
-        if slot is not None and row[slot] is None:
-            row[slot] = value_text(attribute.value)
-    return row
+        if slot is not None and texts[slot] is None:
+            texts[slot] = text_of(attribute.value)
+    return texts
 
 
 class _ResourceRows:
     """Grows into :class:`Resources`."""
 
     def __init__(self, projection: Projection, strings: Dictionary) -> None:
-        keys = dict.fromkeys(("service.name", *projection.resource_keys))
+        keys = ("service.name", *projection.resource_keys)
         self._keys = projection.resource_keys
-        self._slots = {key.encode(): slot for slot, key in enumerate(keys)}
+        self._wanted = _Wanted(keys, projection.typed_resource_keys)
         self._want_all = projection.all_resource_attributes
         self._code = strings.__getitem__
         self._offsets = array("q", [0])
-        self._wanted = array("I")
+        self._attributes = array("I")
         self._all = array("I")
 
     def append(self, resource: Message) -> int:
         """Add a row and return its index."""
         code = self._code
-        self._wanted.extend(map(code, _wanted(resource.attributes, self._slots)))
+        self._attributes.extend(map(code, self._wanted.texts(resource.attributes)))
         if self._want_all:
             for attribute in resource.attributes:
                 self._all.extend((code(attribute.key), code(value_text(attribute.value))))
@@ -165,14 +199,15 @@ class _ResourceRows:
 
     def table(self) -> Resources:
         """All rows as columns."""
-        columns = _columns(self._wanted, len(self._slots))
+        by_key, typed = self._wanted.columns(self._attributes)
         all_keys, all_values = _columns(self._all, 2)
         return Resources(
-            service=columns[0],
-            attributes={key: columns[self._slots[key.encode()]] for key in self._keys},
+            service=by_key["service.name"],
+            attributes={key: by_key[key] for key in self._keys},
             all_offsets=np.array(self._offsets, dtype=np.int64),
             all_keys=all_keys,
             all_values=all_values,
+            typed=typed,
         )
 
 
@@ -180,11 +215,10 @@ class _SpanRows:
     """Grows into :class:`SpanBatch`."""
 
     def __init__(self, projection: Projection, strings: Dictionary) -> None:
-        self._keys = tuple(dict.fromkeys(projection.span_keys))
-        self._slots = {key.encode(): slot for slot, key in enumerate(self._keys)}
+        self._wanted = _Wanted(projection.span_keys, projection.typed_span_keys)
         self._code = strings.__getitem__
         self._strings = strings
-        self._want_message = projection.status_message
+        self._projection = projection
         self._sources = array("I")
         self._names = array("I")
         self._enums = array("i")
@@ -195,13 +229,18 @@ class _SpanRows:
         self._parent_ids: list[bytes] = []
         self._attributes = array("I")
         self._messages = array("I")
+        self._states = array("I")
+        self._link_offsets = array("q", [0])
+        self._link_trace_ids: list[bytes] = []
+        self._link_span_ids: list[bytes] = []
 
     def __len__(self) -> int:
         return len(self._names)
 
     def extend(self, spans: Iterable[Message], record: int, resource: int) -> None:
         """Add a row for each of ``spans``."""
-        code, slots, source = self._code, self._slots, (record, resource)
+        code, texts_of, source = self._code, self._wanted.texts, (record, resource)
+        projection = self._projection
         for span in spans:
             status = span.status
             self._sources.extend(source)
@@ -212,16 +251,23 @@ class _SpanRows:
             self._trace_ids.append(span.trace_id)
             self._span_ids.append(span.span_id)
             self._parent_ids.append(span.parent_span_id)
-            self._attributes.extend(map(code, _wanted(span.attributes, slots)))
-            if self._want_message:
+            self._attributes.extend(map(code, texts_of(span.attributes)))
+            if projection.status_message:
                 self._messages.append(code(status.message))
+            if projection.trace_state:
+                self._states.append(code(span.trace_state))
+            if projection.links:
+                self._link_trace_ids.extend(link.trace_id for link in span.links)
+                self._link_span_ids.extend(link.span_id for link in span.links)
+                self._link_offsets.append(len(self._link_span_ids))
 
     def batch(self, records: Records, resources: Resources) -> SpanBatch:
         """All rows as columns, with the tables they point into."""
         record, resource = _columns(self._sources, 2)
         kind, status = _columns(self._enums, 2)
         start_ns, end_ns = _columns(self._times, 2)
-        attributes = _columns(self._attributes, len(self._keys))
+        attributes, typed = self._wanted.columns(self._attributes)
+        projection = self._projection
         is_root = [not parent for parent in self._parent_ids]
         return SpanBatch(
             strings=self._strings.strings(),
@@ -239,8 +285,18 @@ class _SpanRows:
             span_id=ids.span_ids(self._span_ids),
             parent_id=ids.span_ids(self._parent_ids),
             is_root=np.array(is_root, dtype=np.bool_),
-            attributes=dict(zip(self._keys, attributes, strict=True)),
-            status_message=np.array(self._messages) if self._want_message else None,
+            attributes=attributes,
+            status_message=np.array(self._messages) if projection.status_message else None,
+            typed=typed,
+            trace_state=np.array(self._states) if projection.trace_state else None,
+            links=self._links() if projection.links else None,
+        )
+
+    def _links(self) -> Links:
+        return Links(
+            offsets=np.array(self._link_offsets, dtype=np.int64),
+            trace_id=ids.trace_ids(self._link_trace_ids),
+            span_id=ids.span_ids(self._link_span_ids),
         )
 
 

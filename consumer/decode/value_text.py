@@ -8,6 +8,7 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from consumer.decode.messages import Message
+from processors.batch import TYPE_MARKS
 
 
 def value_text(value: Message) -> bytes:
@@ -17,6 +18,11 @@ def value_text(value: Message) -> bytes:
         return bytes(value.string_value)
     write = _WRITERS.get(kind)
     return write(value) if write is not None else b""
+
+
+def typed_text(value: Message) -> bytes:
+    """The text after a mark for its type (:data:`processors.batch.TYPE_MARKS`)."""
+    return _MARKS.get(value.WhichOneof("value"), _OTHER) + value_text(value)
 
 
 def double_text(number: float) -> bytes:
@@ -39,6 +45,11 @@ def _kvlist_text(value: Message) -> bytes:
     pairs = (pair.key + b":" + value_text(pair.value) for pair in value.kvlist_value.values)
     return b"{" + b"".join(pairs) + b"}"
 
+
+_OTHER = TYPE_MARKS["other"].encode()
+_MARKS = {
+    f"{name}_value": TYPE_MARKS[name].encode() for name in ("string", "int", "double", "bool")
+}
 
 _WRITERS: Mapping[str, Callable[[Message], bytes]] = MappingProxyType(
     {

@@ -1,13 +1,13 @@
 //! A batch of records, walked from the outermost message to the spans.
 
-use crate::columns::{Records, Resources, Spans};
+use crate::columns::{KeyColumns, Records, Resources, Spans};
 use crate::dictionary::{ABSENT, Dictionary};
 use crate::measure::measure;
 use crate::normalise::normalise;
 use crate::schema::{ENTITY_REF, RESOURCE, SCOPE, SPAN};
 use crate::shape::{count_spans, most_spans};
-use crate::span::{self, Span};
-use crate::value::{attribute, text};
+use crate::span::{self, Extras, Span};
+use crate::value::{attribute, text, typed_text};
 use crate::wanted::Wanted;
 use crate::wire::{MAX_DEPTH, Malformed, Reader, Result};
 
@@ -23,6 +23,8 @@ pub struct Projection {
     pub resource_keys: Wanted,
     pub all_resource_attributes: bool,
     pub status_message: bool,
+    pub trace_state: bool,
+    pub links: bool,
     /// Records are Tempo's `PushBytesRequest`.
     pub push_bytes: bool,
 }
@@ -62,11 +64,11 @@ struct Mark {
     spans: usize,
 }
 
-/// Places for the values of wanted keys while a resource or span is read.
+/// Places for what is wanted while a resource or span is read.
 struct Values<'a> {
     resource: Vec<Option<&'a [u8]>>,
     all: Vec<(&'a [u8], &'a [u8])>,
-    span: Vec<Option<&'a [u8]>>,
+    span: Extras<'a>,
 }
 
 impl Batch {
@@ -74,8 +76,8 @@ impl Batch {
         Batch {
             strings: Dictionary::default(),
             records: Records::default(),
-            resources: Resources::new(projection.resource_keys.count()),
-            spans: Spans::new(projection.span_keys.count()),
+            resources: Resources::new(&projection.resource_keys),
+            spans: Spans::new(&projection.span_keys),
             failures: Vec::new(),
             scratch: Vec::new(),
             most_spans: 0,
@@ -87,9 +89,9 @@ impl Batch {
     pub fn read(&mut self, records: &[&[u8]]) {
         self.clear();
         let mut values = Values {
-            resource: vec![None; self.projection.resource_keys.count()],
+            resource: vec![None; self.projection.resource_keys.slots()],
             all: Vec::new(),
-            span: vec![None; self.projection.span_keys.count()],
+            span: Extras::new(&self.projection.span_keys, self.projection.links),
         };
         for (index, record) in records.iter().enumerate() {
             let before = self.spans.rows();
@@ -123,10 +125,10 @@ impl Batch {
         self.spans.truncate(0);
         self.strings.clear();
         if self.resources.capacity() > MOST_ROWS {
-            self.resources = Resources::new(self.projection.resource_keys.count());
+            self.resources = Resources::new(&self.projection.resource_keys);
         }
         if self.spans.capacity() > MOST_ROWS {
-            self.spans = Spans::new(self.projection.span_keys.count());
+            self.spans = Spans::new(&self.projection.span_keys);
         }
         if self.strings.capacity() > MOST_BYTES {
             self.strings = Dictionary::default();
@@ -227,20 +229,23 @@ impl Batch {
         let mut values = Values {
             resource: vec![None; values.resource.len()],
             all: Vec::new(),
-            span: Vec::new(),
+            span: Extras { values: Vec::new(), links: None },
         };
         read_resource(&normal, &self.projection, &mut values)?;
         self.push_resource(&values)
     }
 
     fn push_resource(&mut self, values: &Values) -> Result<()> {
-        for (column, value) in self.resources.attributes.iter_mut().zip(&values.resource) {
-            column.push(code_of(*value, &mut self.strings, &mut self.scratch)?);
+        let (strings, scratch) = (&mut self.strings, &mut self.scratch);
+        push_plain(&mut self.resources.attributes, &values.resource, strings, scratch)?;
+        for (column, slot) in
+            self.resources.typed.iter_mut().zip(self.projection.resource_keys.typed())
+        {
+            column.push(typed_code(values.resource[*slot], strings, scratch)?);
         }
         for (key, value) in &values.all {
-            self.resources.all_keys.push(self.strings.code(key));
-            let code = code_of(Some(value), &mut self.strings, &mut self.scratch)?;
-            self.resources.all_values.push(code);
+            self.resources.all_keys.push(strings.code(key));
+            self.resources.all_values.push(strings.code(text(value, scratch)?));
         }
         self.resources.end_row();
         Ok(())
@@ -279,19 +284,27 @@ impl Batch {
         }
         let mut normal = Vec::new();
         normalise(&SPAN, &[bytes], &mut normal)?;
-        let mut values = vec![None; values.span.len()];
-        let span = span::read(&normal, &self.projection.span_keys, &mut values)?;
-        self.push_span(&span, &values)
+        let mut extras = Extras::new(&self.projection.span_keys, self.projection.links);
+        let span = span::read(&normal, &self.projection.span_keys, &mut extras)?;
+        self.push_span(&span, &extras)
     }
 
     #[inline]
-    fn push_span(&mut self, span: &Span, values: &[Option<&[u8]>]) -> Result<()> {
-        self.spans.name.push(self.strings.code(span.name));
-        for (column, value) in self.spans.attributes.iter_mut().zip(values) {
-            column.push(code_of(*value, &mut self.strings, &mut self.scratch)?);
+    fn push_span(&mut self, span: &Span, extras: &Extras) -> Result<()> {
+        let (strings, scratch) = (&mut self.strings, &mut self.scratch);
+        self.spans.name.push(strings.code(span.name));
+        push_plain(&mut self.spans.attributes, &extras.values, strings, scratch)?;
+        for (column, slot) in self.spans.typed.iter_mut().zip(self.projection.span_keys.typed()) {
+            column.push(typed_code(extras.values[*slot], strings, scratch)?);
         }
         if self.projection.status_message {
-            self.spans.status_message.push(self.strings.code(span.status_message));
+            self.spans.status_message.push(strings.code(span.status_message));
+        }
+        if self.projection.trace_state {
+            self.spans.trace_state.push(strings.code(span.trace_state));
+        }
+        if let Some(links) = &extras.links {
+            self.spans.links.push(links);
         }
         self.spans.push(span);
         Ok(())
@@ -331,10 +344,10 @@ fn read_resource<'a>(
                 if projection.all_resource_attributes {
                     values.all.push((pair.key, pair.value));
                 }
-                if let Some(column) = projection.resource_keys.column(pair.key)
-                    && values.resource[column].is_none()
+                if let Some(slot) = projection.resource_keys.slot(pair.key)
+                    && values.resource[slot].is_none()
                 {
-                    values.resource[column] = Some(pair.value);
+                    values.resource[slot] = Some(pair.value);
                 }
             }
             0x1a => drop(measure(&ENTITY_REF, reader.bytes()?, DEPTH - 1)?),
@@ -344,10 +357,30 @@ fn read_resource<'a>(
     Ok(merged)
 }
 
+/// Add the text of the first values, one to each column.
 #[inline]
-fn code_of(value: Option<&[u8]>, strings: &mut Dictionary, scratch: &mut Vec<u8>) -> Result<u32> {
+fn push_plain(
+    columns: &mut KeyColumns,
+    values: &[Option<&[u8]>],
+    strings: &mut Dictionary,
+    scratch: &mut Vec<u8>,
+) -> Result<()> {
+    for (column, value) in columns.iter_mut().zip(values) {
+        column.push(match value {
+            None => ABSENT,
+            Some(value) => strings.code(text(value, scratch)?),
+        });
+    }
+    Ok(())
+}
+
+fn typed_code(
+    value: Option<&[u8]>,
+    strings: &mut Dictionary,
+    scratch: &mut Vec<u8>,
+) -> Result<u32> {
     match value {
         None => Ok(ABSENT),
-        Some(value) => Ok(strings.code(text(value, scratch)?)),
+        Some(value) => Ok(strings.code(typed_text(value, scratch)?)),
     }
 }

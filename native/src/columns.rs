@@ -1,7 +1,8 @@
 //! The tables of a batch while they grow. Same names as in `processors/batch.py`.
 
 use crate::ids;
-use crate::span::Span;
+use crate::span::{LinkIds, Span};
+use crate::wanted::Wanted;
 
 /// A column of numbers for each wanted key.
 pub type KeyColumns = Vec<Vec<u32>>;
@@ -15,15 +16,16 @@ pub struct Records {
 #[derive(Default)]
 pub struct Resources {
     pub attributes: KeyColumns,
+    pub typed: KeyColumns,
     pub all_offsets: Vec<i64>,
     pub all_keys: Vec<u32>,
     pub all_values: Vec<u32>,
 }
 
 impl Resources {
-    pub fn new(keys: usize) -> Self {
-        let (attributes, all_offsets) = (vec![Vec::new(); keys], vec![0]);
-        Resources { attributes, all_offsets, ..Resources::default() }
+    pub fn new(wanted: &Wanted) -> Self {
+        let (attributes, typed) = key_columns(wanted);
+        Resources { attributes, typed, all_offsets: vec![0], ..Resources::default() }
     }
 
     pub fn rows(&self) -> usize {
@@ -41,11 +43,43 @@ impl Resources {
     }
 
     pub fn truncate(&mut self, rows: usize) {
-        self.attributes.iter_mut().for_each(|column| column.truncate(rows));
+        for column in self.attributes.iter_mut().chain(&mut self.typed) {
+            column.truncate(rows);
+        }
         self.all_offsets.truncate(rows + 1);
         let pairs = self.all_offsets[rows] as usize;
         self.all_keys.truncate(pairs);
         self.all_values.truncate(pairs);
+    }
+}
+
+fn key_columns(wanted: &Wanted) -> (KeyColumns, KeyColumns) {
+    (vec![Vec::new(); wanted.plain()], vec![Vec::new(); wanted.typed().len()])
+}
+
+/// The links of each span, those of span `i` from `offsets[i]` to `offsets[i + 1]`.
+#[derive(Default)]
+pub struct Links {
+    pub offsets: Vec<i64>,
+    pub trace_id: Vec<[u64; 2]>,
+    pub span_id: Vec<u64>,
+}
+
+impl Links {
+    /// Add those of one more span.
+    pub fn push(&mut self, links: &[LinkIds]) {
+        for link in links {
+            self.trace_id.push(ids::trace_id(link.trace_id));
+            self.span_id.push(ids::span_id(link.span_id));
+        }
+        self.offsets.push(self.span_id.len() as i64);
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.offsets.truncate(rows + 1);
+        let links = self.offsets.last().map_or(0, |end| *end as usize);
+        self.trace_id.truncate(links);
+        self.span_id.truncate(links);
     }
 }
 
@@ -64,21 +98,27 @@ pub struct Spans {
     pub parent_id: Vec<u64>,
     pub is_root: Vec<u8>,
     pub attributes: KeyColumns,
-    /// Empty when not asked for.
+    pub typed: KeyColumns,
+    /// Empty when not asked for, as are those that follow.
     pub status_message: Vec<u32>,
+    pub trace_state: Vec<u32>,
+    pub links: Links,
 }
 
 impl Spans {
-    pub fn new(keys: usize) -> Self {
-        Spans { attributes: vec![Vec::new(); keys], ..Spans::default() }
+    pub fn new(wanted: &Wanted) -> Self {
+        let (attributes, typed) = key_columns(wanted);
+        let links = Links { offsets: vec![0], ..Links::default() };
+        Spans { attributes, typed, links, ..Spans::default() }
     }
 
     pub fn rows(&self) -> usize {
         self.name.len()
     }
 
+    /// Rows, or links if there are more, that fit into what is allocated.
     pub fn capacity(&self) -> usize {
-        self.name.capacity()
+        self.name.capacity().max(self.links.span_id.capacity())
     }
 
     /// Add the columns that need no dictionary and no parent.
@@ -115,7 +155,11 @@ impl Spans {
         self.span_id.truncate(rows);
         self.parent_id.truncate(rows);
         self.is_root.truncate(rows);
-        self.attributes.iter_mut().for_each(|column| column.truncate(rows));
+        for column in self.attributes.iter_mut().chain(&mut self.typed) {
+            column.truncate(rows);
+        }
         self.status_message.truncate(rows);
+        self.trace_state.truncate(rows);
+        self.links.truncate(rows);
     }
 }

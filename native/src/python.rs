@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
 use crate::batch::{self, Batch, Projection};
+use crate::columns::KeyColumns;
 use crate::dictionary::Dictionary;
 use crate::wanted::Wanted;
 
@@ -13,22 +14,32 @@ struct Walker {
     batch: Batch,
 }
 
+/// `processors.batch.Projection`, or what looks like it.
+#[derive(FromPyObject)]
+struct Wishes {
+    resource_keys: Vec<String>,
+    span_keys: Vec<String>,
+    typed_resource_keys: Vec<String>,
+    typed_span_keys: Vec<String>,
+    all_resource_attributes: bool,
+    status_message: bool,
+    trace_state: bool,
+    links: bool,
+}
+
 #[pymethods]
 impl Walker {
     #[new]
-    #[pyo3(signature = (*, span_keys, resource_keys, all_resource_attributes, status_message, push_bytes))]
-    fn new(
-        span_keys: Vec<Vec<u8>>,
-        resource_keys: Vec<Vec<u8>>,
-        all_resource_attributes: bool,
-        status_message: bool,
-        push_bytes: bool,
-    ) -> Self {
+    #[pyo3(signature = (projection, *, push_bytes))]
+    fn new(projection: Wishes, push_bytes: bool) -> Self {
+        let wishes = projection;
         let batch = Batch::new(Projection {
-            span_keys: Wanted::new(&span_keys),
-            resource_keys: Wanted::new(&resource_keys),
-            all_resource_attributes,
-            status_message,
+            span_keys: Wanted::new(&wishes.span_keys, &wishes.typed_span_keys),
+            resource_keys: Wanted::new(&wishes.resource_keys, &wishes.typed_resource_keys),
+            all_resource_attributes: wishes.all_resource_attributes,
+            status_message: wishes.status_message,
+            trace_state: wishes.trace_state,
+            links: wishes.links,
             push_bytes,
         });
         Walker { batch }
@@ -71,6 +82,7 @@ struct Columns {
     skip: Py<PyBytes>,
     spans: Py<PyBytes>,
     resource_attributes: Vec<Py<PyBytes>>,
+    resource_typed: Vec<Py<PyBytes>>,
     all_offsets: Py<PyBytes>,
     all_keys: Py<PyBytes>,
     all_values: Py<PyBytes>,
@@ -87,7 +99,12 @@ struct Columns {
     parent_id: Py<PyBytes>,
     is_root: Py<PyBytes>,
     attributes: Vec<Py<PyBytes>>,
+    typed: Vec<Py<PyBytes>>,
     status_message: Py<PyBytes>,
+    trace_state: Py<PyBytes>,
+    link_offsets: Py<PyBytes>,
+    link_trace_id: Py<PyBytes>,
+    link_span_id: Py<PyBytes>,
 }
 
 impl Columns {
@@ -100,11 +117,8 @@ impl Columns {
             faults: batch.failures.iter().map(Fault::of).collect(),
             skip: bytes(py, &records.skip),
             spans: bytes(py, &records.spans),
-            resource_attributes: resources
-                .attributes
-                .iter()
-                .map(|codes| bytes(py, codes))
-                .collect(),
+            resource_attributes: columns(py, &resources.attributes),
+            resource_typed: columns(py, &resources.typed),
             all_offsets: bytes(py, &resources.all_offsets),
             all_keys: bytes(py, &resources.all_keys),
             all_values: bytes(py, &resources.all_values),
@@ -120,14 +134,23 @@ impl Columns {
             span_id: bytes(py, &spans.span_id),
             parent_id: bytes(py, &spans.parent_id),
             is_root: bytes(py, &spans.is_root),
-            attributes: spans.attributes.iter().map(|codes| bytes(py, codes)).collect(),
+            attributes: columns(py, &spans.attributes),
+            typed: columns(py, &spans.typed),
             status_message: bytes(py, &spans.status_message),
+            trace_state: bytes(py, &spans.trace_state),
+            link_offsets: bytes(py, &spans.links.offsets),
+            link_trace_id: bytes(py, &spans.links.trace_id),
+            link_span_id: bytes(py, &spans.links.span_id),
         })
     }
 }
 
 fn bytes<T: NoUninit>(py: Python<'_>, column: &[T]) -> Py<PyBytes> {
     PyBytes::new(py, cast_slice(column)).unbind()
+}
+
+fn columns(py: Python<'_>, columns: &KeyColumns) -> Vec<Py<PyBytes>> {
+    columns.iter().map(|codes| bytes(py, codes)).collect()
 }
 
 /// Every text as `str`, and whether it was UTF-8.

@@ -15,6 +15,7 @@ pub struct Span<'a> {
     pub trace_id: &'a [u8],
     pub span_id: &'a [u8],
     pub parent_id: &'a [u8],
+    pub trace_state: &'a [u8],
     pub name: &'a [u8],
     pub kind: i32,
     pub start_ns: u64,
@@ -25,20 +26,40 @@ pub struct Span<'a> {
     pub measure: Measure,
 }
 
-/// Read a span. `values` gets the `AnyValue` of the first attribute of each wanted key.
-pub fn read<'a>(
-    bytes: &'a [u8],
-    wanted: &Wanted,
-    values: &mut [Option<&'a [u8]>],
-) -> Result<Span<'a>> {
+/// The ids of a linked span.
+pub struct LinkIds<'a> {
+    pub trace_id: &'a [u8],
+    pub span_id: &'a [u8],
+}
+
+/// What is read of a span because somebody asked for it.
+pub struct Extras<'a> {
+    /// The `AnyValue` of the first attribute of each wanted key, by slot.
+    pub values: Vec<Option<&'a [u8]>>,
+    /// None: not asked for.
+    pub links: Option<Vec<LinkIds<'a>>>,
+}
+
+impl Extras<'_> {
+    pub fn new(wanted: &Wanted, links: bool) -> Self {
+        Extras { values: vec![None; wanted.slots()], links: links.then(Vec::new) }
+    }
+}
+
+/// Read a span, and into `extras` what is wanted of it.
+pub fn read<'a>(bytes: &'a [u8], wanted: &Wanted, extras: &mut Extras<'a>) -> Result<Span<'a>> {
+    let values = extras.values.as_mut_slice();
     values.fill(None);
+    if let Some(links) = &mut extras.links {
+        links.clear();
+    }
     let mut span = Span::default();
     let mut fields = Fields { reader: Reader::new(bytes), size: 0, seen: 0, merged: false };
     while !fields.reader.is_empty() {
         match fields.reader.tag()? {
             0x0a => span.trace_id = fields.bytes(1)?,
             0x12 => span.span_id = fields.bytes(2)?,
-            0x1a => drop(fields.bytes(3)?),
+            0x1a => span.trace_state = fields.bytes(3)?,
             0x22 => span.parent_id = fields.bytes(4)?,
             0x2a => span.name = fields.bytes(5)?,
             0x30 => span.kind = fields.varint32(6, |low| low as i32 as u64)? as i32,
@@ -47,10 +68,10 @@ pub fn read<'a>(
             0x4a => {
                 let pair = attribute(fields.reader.bytes()?, DEPTH - 1)?;
                 fields.message(pair.size, pair.merged);
-                if let Some(column) = wanted.column(pair.key)
-                    && values[column].is_none()
+                if let Some(slot) = wanted.slot(pair.key)
+                    && values[slot].is_none()
                 {
-                    values[column] = Some(pair.value);
+                    values[slot] = Some(pair.value);
                 }
             }
             0x50 => drop(fields.varint32(10, u64::from)?),
@@ -60,8 +81,12 @@ pub fn read<'a>(
             }
             0x60 => drop(fields.varint32(12, u64::from)?),
             0x6a => {
-                let link = measure(&LINK, fields.reader.bytes()?, DEPTH - 1)?;
+                let bytes = fields.reader.bytes()?;
+                let link = measure(&LINK, bytes, DEPTH - 1)?;
                 fields.message(link.bytes, link.merged);
+                if let Some(links) = &mut extras.links {
+                    links.push(read_link(bytes)?);
+                }
             }
             0x70 => drop(fields.varint32(14, u64::from)?),
             0x7a => {
@@ -90,6 +115,19 @@ fn read_status(bytes: &[u8]) -> Result<(i32, &[u8])> {
         }
     }
     Ok((code, message))
+}
+
+fn read_link(bytes: &[u8]) -> Result<LinkIds<'_>> {
+    let mut link = LinkIds { trace_id: &[], span_id: &[] };
+    let mut reader = Reader::new(bytes);
+    while !reader.is_empty() {
+        match reader.tag()? {
+            0x0a => link.trace_id = reader.bytes()?,
+            0x12 => link.span_id = reader.bytes()?,
+            other => reader.skip(other, DEPTH)?,
+        }
+    }
+    Ok(link)
 }
 
 /// Reads the fields of a span and adds up their canonical size.

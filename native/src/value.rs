@@ -78,6 +78,29 @@ pub fn text<'a>(value: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<&'a [u8]> {
     Ok(scratch)
 }
 
+/// The text of a checked `AnyValue` after a letter for its type; see `TYPE_MARKS` of
+/// `processors/batch.py`.
+pub fn typed_text<'a>(value: &[u8], scratch: &'a mut Vec<u8>) -> Result<&'a [u8]> {
+    scratch.clear();
+    scratch.push(type_mark(value)?);
+    write_text(value, scratch)?;
+    Ok(scratch)
+}
+
+fn type_mark(value: &[u8]) -> Result<u8> {
+    let mut reader = Reader::new(value);
+    while !reader.is_empty() {
+        match reader.tag()? {
+            0x0a => return Ok(b's'),
+            0x10 => return Ok(b'b'),
+            0x18 => return Ok(b'i'),
+            0x21 => return Ok(b'd'),
+            other => reader.skip(other, MAX_DEPTH)?,
+        }
+    }
+    Ok(b'o')
+}
+
 fn write_text(value: &[u8], out: &mut Vec<u8>) -> Result<()> {
     let mut reader = Reader::new(value);
     while !reader.is_empty() {
@@ -193,6 +216,21 @@ mod tests {
         assert_eq!(text_of(&[0x18, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1]), "-1");
         assert_eq!(text_of(b"\x3a\x02ab"), "");
         assert_eq!(text_of(&[]), "");
+    }
+
+    #[test]
+    fn types_have_letters() {
+        let mut scratch = Vec::new();
+        let mut typed =
+            |value| String::from_utf8_lossy(typed_text(value, &mut scratch).unwrap()).to_string();
+        assert_eq!(typed(b"\x0a\x02ab"), "sab");
+        assert_eq!(typed(b"\x0a\x00"), "s");
+        assert_eq!(typed(b"\x98\x06\x01\x18\x07"), "i7");
+        assert_eq!(typed(b"\x10\x01"), "btrue");
+        assert_eq!(typed(b"\x21\0\0\0\0\0\0\xf0\x3f"), "d1");
+        assert_eq!(typed(b"\x2a\x04\x0a\x02\x18\x01"), "o[1]");
+        assert_eq!(typed(b"\x3a\x02ab"), "o");
+        assert_eq!(typed(b""), "o");
     }
 
     #[test]

@@ -15,12 +15,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, TracesData
 
-from consumer.decode import Decoded, Encoding, open_decoder
-from consumer.decode.messages import TRACES
+from consumer.decode import (
+    TOO_MANY_SPANS,
+    Decoded,
+    Encoding,
+    Failure,
+    open_decoder,
+)
+from consumer.decode.messages import PUSH_BYTES, TRACES
 from consumer.decode.value_text import double_text
 from processors.batch import Projection
 from tests.support import otlp
-from tests.support.decoding import one_span, require
+from tests.support.decoding import crowded, one_span, require
 from tests.support.wild import TEXTS, mutate, wild_message
 
 KEYS = tuple(text.decode() for text in TEXTS[:5])
@@ -28,8 +34,12 @@ KEYS = tuple(text.decode() for text in TEXTS[:5])
 EVERYTHING = Projection(
     resource_keys=KEYS,
     span_keys=KEYS,
+    typed_resource_keys=(*KEYS[2:], "k"),
+    typed_span_keys=("k", *KEYS[:3]),
     all_resource_attributes=True,
     status_message=True,
+    trace_state=True,
+    links=True,
 )
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -50,12 +60,15 @@ def columns(decoded: Decoded) -> Iterator[tuple[str, NDArray[np.generic]]]:
     yield "spans_received", decoded.spans_received
     yield "skip", batch.records.skip
     yield "valid", batch.strings.valid
-    for table in (batch, resources):
+    for table in (batch, resources, batch.links):
+        if table is None:
+            continue
         for name in table.__slots__:
             column = getattr(table, name)
             if isinstance(column, np.ndarray):
                 yield name, column
-        yield from sorted(table.attributes.items())
+    for by_key in (batch.attributes, batch.typed, resources.attributes, resources.typed):
+        yield from sorted(by_key.items())
 
 
 def assert_same(values: Sequence[bytes], encoding: Encoding, projection: Projection) -> Decoded:
@@ -63,13 +76,16 @@ def assert_same(values: Sequence[bytes], encoding: Encoding, projection: Project
     records = otlp.raw_records(values)
     twin = open_decoder(encoding, projection, implementation="python").decode(records)
     native = open_decoder(encoding, projection, implementation="native").decode(records)
-    failed = [failure.record for failure in twin.failures]
-    assert [failure.record for failure in native.failures] == failed
+    assert outcomes(native.failures) == outcomes(twin.failures)
     assert list(native.batch.strings.text) == list(twin.batch.strings.text)
     for (name, expected), (_, column) in zip(columns(twin), columns(native), strict=True):
         assert column.dtype == expected.dtype, name
         np.testing.assert_array_equal(column, expected, err_msg=name)
     return twin
+
+
+def outcomes(failures: Sequence[Failure]) -> list[tuple[int, str, bytes]]:
+    return [(failure.record, failure.reason, failure.value) for failure in failures]
 
 
 def corpus() -> list[bytes]:
@@ -148,6 +164,35 @@ def test_broken_tempo_records_fail_alike(seed: int) -> None:
     seeds = [otlp.push_bytes(corpus(), skip=True), otlp.push_bytes(corpus()[:1])]
     values = [mutate(rng, rng.choice(seeds), rng.choice(seeds)) for _ in range(50)]
     assert_same([*seeds, *values], Encoding.TEMPO, EVERYTHING)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(SEEDS)
+def test_broken_traces_fail_alike_and_alone(seed: int) -> None:
+    rng = source(seed)
+    seeds = [*corpus(), crowded(1_500), wild_message(rng, TracesData.DESCRIPTOR)]
+    traces = [mutate(rng, rng.choice(seeds), rng.choice(seeds)) for _ in range(50)]
+    decoded = assert_same([otlp.push_bytes(traces)], Encoding.TEMPO, EVERYTHING)
+    alone = assert_same(traces, Encoding.OTLP_PROTO, EVERYTHING)
+    left = [PUSH_BYTES.FromString(failure.value) for failure in decoded.failures]
+    broken = [failure.value for failure in alone.failures]
+    assert [trace for request in left for trace in request.traces] == broken
+    assert decoded.spans_received.tolist() == [alone.spans_received.sum()]
+    assert list(decoded.batch.strings.text) == list(alone.batch.strings.text)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(SEEDS)
+def test_crowded_records_fail_alike(seed: int) -> None:
+    rng = source(seed)
+    scopes = []
+    for _ in range(30):
+        spans = otlp.field(2, b"") * rng.choice((1_130, 1_143, 1_150, 1_200))
+        spans += otlp.field(2, mutate(rng, otlp.span().SerializeToString(), spans))
+        scopes.append(mutate(rng, spans, spans) if rng.random() < 0.5 else spans)
+    values = [otlp.field(1, otlp.field(2, scope)) for scope in scopes]
+    decoded = assert_same([crowded(1_144), *values], Encoding.OTLP_PROTO, Projection())
+    assert TOO_MANY_SPANS in {failure.reason for failure in decoded.failures}
 
 
 def _double(bits: int) -> float:
