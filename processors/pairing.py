@@ -18,7 +18,7 @@ twin is ``native/src/pairing.rs``. The contract tests hold the two together.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from itertools import islice
@@ -144,6 +144,9 @@ NewPairing: TypeAlias = Callable[[int, int], Pairing]
 _CLIENT, _SERVER, _CLOSED, _ALONE = map(int, Side)
 _SERVER_SIDES = (_SERVER, _ALONE)
 
+_UNKNOWN = -(2**63)
+"""In place of the number of a client, or of ~number of a server that waits."""
+
 
 @dataclass(slots=True, eq=False)
 class _Found:
@@ -220,15 +223,7 @@ class PythonPairing:
 
     def push(self, halves: Halves) -> Pairs:
         """Take the halves of records, in order (see :class:`Pairing`)."""
-        self._append(halves)
-        rows = zip(
-            range(halves.first, halves.first + len(halves)),
-            halves.own.tolist(),
-            halves.parent.tolist(),
-            halves.side.tolist(),
-            halves.tenant.tolist(),
-            strict=True,
-        )
+        rows = self._append(halves)
         starts = halves.starts.tolist()
         ends = [*starts, len(halves)][1:]
         lanes, times_ms = halves.lane.tolist(), halves.time_ms.tolist()
@@ -253,15 +248,20 @@ class PythonPairing:
         self._release()
         return np.array(unpaired, np.int64)
 
-    def _append(self, halves: Halves) -> None:
+    def _append(self, halves: Halves) -> Iterator[tuple[int, int, int, int, int]]:
+        """Make room for new halves; returns them as number, own, parent, side, tenant."""
         if not self._own:
             self._base = halves.first
         if halves.first != self._base + len(self._own):
             raise ValueError(f"half {halves.first} comes after {self._base + len(self._own) - 1}")
-        self._own += halves.own.tolist()
-        self._parent += halves.parent.tolist()
-        self._side += halves.side.tolist()
-        self._tenant += halves.tenant.tolist()
+        own, parent = halves.own.tolist(), halves.parent.tolist()
+        side, tenant = halves.side.tolist(), halves.tenant.tolist()
+        self._own += own
+        self._parent += parent
+        self._side += side
+        self._tenant += tenant
+        numbers = range(halves.first, halves.first + len(halves))
+        return zip(numbers, own, parent, side, tenant, strict=True)
 
     def _give(self) -> Pairs:
         """What was found since the last time."""
@@ -279,35 +279,37 @@ class PythonPairing:
             self._forget_record(records.popleft(), self._found.expired)
 
     def _pair(self, rows: Iterable[tuple[int, int, int, int, int]]) -> None:
+        spans, servers, found = self._spans, self._servers, self._found
         for number, own, parent, side, tenant in rows:
             if side in _SERVER_SIDES:
-                if own in self._servers:
-                    self._found.repeated.append(number)
+                if own in servers:
+                    found.repeated.append(number)
                     continue
-                self._servers[own] = number
+                servers[own] = number
                 if side == _SERVER:
                     self._server(number, parent, tenant)
                 else:
                     self._wait(number, tenant)
-            elif self._spans.get(own, -1) >= 0:
-                self._found.repeated.append(number)
+                continue
+            waiting = spans.get(own, _UNKNOWN)
+            if waiting >= 0:
+                found.repeated.append(number)
+                continue
+            spans[own] = number
+            if side == _CLOSED:
+                found.closed.append(number)
+            elif waiting == _UNKNOWN:
+                self._wait(number, tenant)
             else:
-                self._client(number, own, tenant, is_closed=side == _CLOSED)
+                found.settled.append(number)
+            if waiting != _UNKNOWN:
+                self._meet(number, own, ~waiting, is_closed=side == _CLOSED)
 
-    def _client(self, number: int, own: int, tenant: int, *, is_closed: bool) -> None:
+    def _meet(self, number: int, own: int, waiting: int, *, is_closed: bool) -> None:
+        """Pair the client ``number`` with ``waiting`` and the other servers of its key."""
         found = self._found
-        waiting = self._spans.get(own)
-        self._spans[own] = number
-        if is_closed:
-            found.closed.append(number)
-        elif waiting is None:
-            self._wait(number, tenant)
-        else:
-            found.settled.append(number)
-        if waiting is None:
-            return
         couples = found.absorbed if is_closed else found.edges
-        for server in self._siblings.pop(own, (~waiting,)):
+        for server in self._siblings.pop(own, (waiting,)):
             couples += (number, server)
             del self._pending[self._tenant[server - self._base]][server]
             if not is_closed:
@@ -360,19 +362,19 @@ class PythonPairing:
 
     def _forget(self, first: int, end: int, unpaired: list[int]) -> None:
         """Forget halves as if they had never come; the pending ones go to ``unpaired``."""
-        for number in range(first, end):
-            at = number - self._base
-            own, side = self._own[at], self._side[at]
+        rows = slice(first - self._base, end - self._base)
+        columns = (self._own[rows], self._side[rows], self._tenant[rows])
+        for number, own, side, tenant in zip(range(first, end), *columns, strict=True):
             keys = self._servers if side in _SERVER_SIDES else self._spans
             if keys.get(own) != number:
                 continue  # it was repeated, or evicted
             del keys[own]
-            pending = self._pending.get(self._tenant[at])
+            pending = self._pending.get(tenant)
             if pending and number in pending:
                 del pending[number]
                 unpaired.append(number)
                 if side == _SERVER:
-                    self._leave(self._parent[at], number)
+                    self._leave(self._parent[number - self._base], number)
 
     def _leave(self, parent: int, number: int) -> None:
         """Let the server ``number`` wait no longer for the span of key ``parent``."""
