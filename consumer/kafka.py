@@ -11,6 +11,7 @@ from functools import partial
 from typing import Protocol, TypeAlias
 
 from confluent_kafka import (
+    OFFSET_END,
     OFFSET_INVALID,
     Consumer,
     KafkaException,
@@ -171,6 +172,7 @@ class SpanSource:
         self._assigned: set[int] = set()
         self._began: dict[int, int] = {}
         self._paused = False
+        self._ends_asked: Mapping[int, int] | None = {}
         self._record_bytes = 1_000.0
         try:
             own = {"enable.auto.commit": "false"}
@@ -197,6 +199,8 @@ class SpanSource:
         """
         by_bytes = int(self._settings.max_batch_bytes / self._record_bytes)
         limit = max(1, min(self._settings.max_batch_records, by_bytes))
+        if self._ends_asked is None and not self._paused:
+            self._ends_asked = self._ask_ends()
         try:
             messages = self._consumer.consume(limit, timeout_s)
         except KafkaException as error:
@@ -228,16 +232,21 @@ class SpanSource:
         """Fetch again."""
         self._paused = False
         self._consumer.resume(self._partitions(self._assigned))
+        self._ends_asked = None
 
     def end_offsets(self, partition: int) -> tuple[int, int] | None:
         """(the offset that reading began at, the one after the last record) of ``partition``.
 
-        As of the last fetch; None as long as nothing was fetched.
+        As of the last fetch. None as long as nothing was fetched, and after a pause until
+        the brokers were asked: what was fetched before it is old.
         """
+        if self._ends_asked is None:
+            return None
         position = TopicPartition(self._settings.topic, partition)
         low, end = self._consumer.get_watermark_offsets(position, _WATERMARK_TIMEOUT_S, cached=True)
         if end < 0:
             return None
+        end = max(end, self._ends_asked.get(partition, 0))
         committed = self._began.get(partition, OFFSET_INVALID)
         from_the_end = self._settings.properties.get("auto.offset.reset") == "latest"
         return committed if committed >= 0 else end if from_the_end else low, end
@@ -273,6 +282,20 @@ class SpanSource:
         gone = [p.partition for p in partitions]
         self._assigned.difference_update(gone)
         self._listener.lost(gone)
+
+    def _ask_ends(self) -> Mapping[int, int] | None:
+        """The end of each partition, asked of the brokers; None if they do not say."""
+        asked = [TopicPartition(self._settings.topic, p, OFFSET_END) for p in self._assigned]
+        if not asked:
+            return {}
+        try:
+            answers = self._consumer.offsets_for_times(asked, _WATERMARK_TIMEOUT_S)
+        except KafkaException as error:
+            _log.warning("kafka: ends of the partitions are not known: %s", error)
+            return None
+        if any(answer.error is not None for answer in answers):
+            return None
+        return {answer.partition: answer.offset for answer in answers}
 
     def _committed(self, partitions: Sequence[TopicPartition]) -> Mapping[int, int]:
         try:

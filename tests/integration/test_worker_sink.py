@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from consumer.kafka import OutgoingRecord, RecordWriter
 from consumer.worker import SINK
 from tests.conftest import NewPrometheus
 from tests.support.histories import of_prometheus, of_receiver, totals
 from tests.support.kafka_broker import KafkaCluster
 from tests.support.processes import answers_ok, wait_until
 from tests.support.remote_write_receiver import Receiver, Reply
-from tests.support.span_load import NORTH, SOUTH, Shop, Tenant
+from tests.support.span_load import NORTH, SOUTH, Shop, Tenant, purchase
 from tests.support.workers import metric, open_stage
 
 CALLS = "traces_spanmetrics_calls_total"
@@ -28,6 +29,13 @@ DOWN = Reply(status=503)
 def receiver() -> Iterator[Receiver]:
     with Receiver() as receiver:
         yield receiver
+
+
+def write(kafka: KafkaCluster, records: Sequence[OutgoingRecord]) -> None:
+    writer = RecordWriter({"bootstrap.servers": kafka.bootstrap})
+    for record in records:
+        writer.write(record)
+    assert writer.flush(20.0) == []
 
 
 def told(receiver: Receiver, tenant: Tenant) -> Counter[tuple[str, ...]]:
@@ -63,6 +71,26 @@ def test_a_worker_waits_for_its_sink_as_a_member_of_the_group_and_loses_nothing(
         assert worker.stop() == 0
         assert told(receiver, NORTH) == shop.truth.calls
         assert receiver.violations == []
+
+
+def test_halves_that_waited_through_a_pause_are_paired_with_what_came_meanwhile(
+    kafka: KafkaCluster, receiver: Receiver, tmp_path: Path
+) -> None:
+    with open_stage(tmp_path, kafka, receiver.url, interval=INTERVAL, wait="5s") as stage:
+        (worker,) = stage.start("pod-0")
+        bought = [purchase(NORTH, number, time.time_ns()) for number in range(40)]
+        records = [list(each.records(stage.topic, split=True)) for each in bought]
+        receiver.always(DOWN)
+        write(kafka, [web for web, *_ in records])
+        first_s = time.monotonic()
+        wait_until(lambda: metric(worker, "spanmill_paused", reason=SINK) == 1.0, "a pause", 4.0)
+        write(kafka, [rest for _, *others in records for rest in others])
+        wait_until(lambda: time.monotonic() > first_s + 6.0, "the end of the wait")
+        receiver.always(None)
+        stage.wait_committed()
+        assert worker.stop() == 0
+        edges = of_receiver(receiver, NORTH.name, "traces_service_graph_request_total")
+        assert totals(edges, "client", "server")["web", "orders"] == 40
 
 
 def test_a_worker_waits_for_a_prometheus_that_is_restarted(

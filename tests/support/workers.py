@@ -35,6 +35,7 @@ class Stage:
     workers: ExitStack
     interval: str = "1s"
     shutdown: str = "10s"
+    wait: str = "2s"
     kafka_block: Mapping[str, Any] = field(default_factory=dict)
     registry_block: Mapping[str, Any] = field(default_factory=dict)
 
@@ -89,7 +90,7 @@ class Stage:
                 "shutdown_timeout": self.shutdown,
             },
             "metrics_generator": {
-                "processor": {"service_graphs": {"wait": "2s"}},
+                "processor": {"service_graphs": {"wait": self.wait}},
                 "registry": {
                     "collection_interval": self.interval,
                     "external_labels": {"stage": self.topic},
