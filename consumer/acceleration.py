@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from importlib import import_module
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -22,12 +22,15 @@ def is_native(implementation: Implementation) -> bool:
     """
     if implementation == "python":
         return False
-    is_built = find_spec("spanmill_native") is not None
-    if implementation == "native" and not is_built:
-        raise SpanmillError(
-            "the native extension is not built: run maturin in native/ (make setup)"
-        )
-    return is_built
+    try:
+        import_module("spanmill_native")
+    except ImportError as error:
+        if implementation == "native":
+            raise SpanmillError(
+                "the native extension is not built: run maturin in native/ (make setup)"
+            ) from error
+        return False
+    return True
 
 
 def choose_pairing(implementation: Implementation = "auto") -> NewPairing:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
+from consumer.acceleration import Implementation, is_native
 from consumer.decode.interface import (
     MALFORMED_JSON,
     MALFORMED_PROTOBUF,
@@ -17,7 +16,6 @@ from consumer.decode.interface import (
 )
 from consumer.decode.otlp_json import JsonDecoder
 from consumer.decode.python import PythonDecoder
-from consumer.errors import SpanmillError
 from processors.batch import Projection
 
 __all__ = [
@@ -38,25 +36,18 @@ def open_decoder(
     encoding: Encoding,
     projection: Projection,
     *,
-    implementation: Literal["auto", "native", "python"] = "auto",
+    implementation: Implementation = "auto",
 ) -> Decoder:
-    """Return a decoder; ``auto`` takes the native one where it is built.
-
-    Raises :class:`SpanmillError` for ``native`` where it is not.
-    """
+    """Return a decoder (see :func:`consumer.acceleration.is_native`)."""
     decoder = _protobuf_decoder(encoding, projection, implementation)
     return JsonDecoder(decoder) if encoding is Encoding.OTLP_JSON else decoder
 
 
-def _protobuf_decoder(encoding: Encoding, projection: Projection, implementation: str) -> Decoder:
-    if implementation == "python":
+def _protobuf_decoder(
+    encoding: Encoding, projection: Projection, implementation: Implementation
+) -> Decoder:
+    if not is_native(implementation):
         return PythonDecoder(encoding, projection)
-    try:
-        from consumer.decode.native import NativeDecoder  # noqa: PLC0415  may not be built
-    except ImportError as error:
-        if implementation == "native":
-            raise SpanmillError(
-                "the native decoder is not built: run maturin in native/ (make setup)"
-            ) from error
-        return PythonDecoder(encoding, projection)
+    from consumer.decode.native import NativeDecoder  # noqa: PLC0415  may not be built
+
     return NativeDecoder(encoding, projection)
