@@ -8,10 +8,14 @@ use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use std::collections::VecDeque;
 
+pub mod columns;
 #[cfg(feature = "python")]
 pub mod python;
+#[cfg(test)]
+mod tests;
 pub mod window;
 
+use columns::{Halves, Pairs};
 use window::{Circle, Half, Number, Side, State, Window};
 
 type Table<K, V> = HashMap<K, V, RandomState>;
@@ -22,29 +26,6 @@ pub struct Limits {
     pub max_pending: usize,
     /// Numbers from the oldest half that is remembered to the newest.
     pub max_remembered: Number,
-}
-
-/// The columns of a batch (see `Halves` in `processors/pairing.py`).
-pub struct Halves<'a> {
-    pub own: &'a [u64],
-    pub parent: &'a [u64],
-    pub side: &'a [u8],
-    pub tenant: &'a [u32],
-    pub starts: &'a [i64],
-    pub lane: &'a [u32],
-    pub time_ms: &'a [i64],
-}
-
-/// What came of halves (see `Pairs` in `processors/pairing.py`).
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Pairs {
-    pub edges: Vec<[Number; 2]>,
-    pub absorbed: Vec<[Number; 2]>,
-    pub settled: Vec<Number>,
-    pub closed: Vec<Number>,
-    pub repeated: Vec<Number>,
-    pub expired: Vec<Number>,
-    pub evicted: Vec<Number>,
 }
 
 /// A record's halves, from `first` up to `end`.
@@ -112,7 +93,7 @@ impl Pairing {
 
     /// Take the halves of records, in order; the first has the number `first`.
     pub fn push(&mut self, first: Number, halves: &Halves) -> Result<Pairs, String> {
-        let sides = check(halves)?;
+        let sides = halves.sides()?;
         if self.window.is_empty() {
             self.window.begin(first);
         }
@@ -370,22 +351,4 @@ impl Pairing {
     fn release(&mut self) {
         self.window.release(self.oldest().unwrap_or(self.window.end()));
     }
-}
-
-/// The side of each half. Fails for columns that do not fit together.
-fn check(halves: &Halves) -> Result<Vec<Side>, String> {
-    let (rows, records) = (halves.own.len(), halves.starts.len());
-    let lengths = [halves.parent.len(), halves.side.len(), halves.tenant.len()];
-    if lengths != [rows; 3] || [halves.lane.len(), halves.time_ms.len()] != [records; 2] {
-        return Err("columns differ in length".into());
-    }
-    let bounds = halves.starts.iter().copied().chain([rows as i64]);
-    if halves.starts.first().unwrap_or(&0) != &0
-        || (records == 0 && rows > 0)
-        || !bounds.is_sorted()
-    {
-        return Err("starts do not cut the halves into records".into());
-    }
-    let sides = halves.side.iter().map(|&code| Side::of(code));
-    sides.collect::<Option<_>>().ok_or_else(|| "a side is not one of 0 to 3".into())
 }

@@ -6,8 +6,9 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::Limits;
+use super::columns::{Halves, Pairs};
 use super::window::Number;
-use super::{Halves, Limits, Pairs};
 
 type HalfColumns = (PyBuffer<u64>, PyBuffer<u64>, PyBuffer<u8>, PyBuffer<u32>);
 type RecordColumns = (PyBuffer<i64>, PyBuffer<u32>, PyBuffer<i64>);

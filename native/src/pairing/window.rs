@@ -161,3 +161,52 @@ impl IndexMut<Number> for Window {
         &mut self.halves[(number - self.base) as usize]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(halves: Number) -> Window {
+        let mut window = Window::default();
+        window.begin(10);
+        for _ in 0..halves {
+            window.push(Half::new(0, 0, Side::Client, 0));
+        }
+        window
+    }
+
+    fn around(window: &Window, head: Number) -> Vec<Number> {
+        let mut numbers = vec![head];
+        while window.after(Circle::Pending, numbers[numbers.len() - 1]) != head {
+            numbers.push(window.after(Circle::Pending, numbers[numbers.len() - 1]));
+        }
+        numbers
+    }
+
+    #[test]
+    fn a_circle_keeps_the_order_in_which_halves_joined() {
+        let mut window = window(4);
+        let head = [12, 10, 13, 11]
+            .iter()
+            .fold(None, |head, &number| Some(window.join(Circle::Pending, head, number)));
+        assert_eq!(around(&window, head.unwrap()), [12, 10, 13, 11]);
+        assert_eq!(window.leave(Circle::Pending, 12, 13), Some(12));
+        assert_eq!(window.leave(Circle::Pending, 12, 12), Some(10));
+        assert_eq!(around(&window, 10), [10, 11]);
+        assert_eq!(window.leave(Circle::Pending, 10, 11), Some(10));
+        assert_eq!(window.leave(Circle::Pending, 10, 10), None);
+    }
+
+    #[test]
+    fn released_halves_leave_the_others_their_numbers() {
+        let mut window = window(4);
+        window[12].own = 7;
+        window.release(12);
+        window.release(11);
+        assert_eq!((window.base(), window.end(), window[12].own), (12, 14, 7));
+        window.release(99);
+        assert!(window.is_empty());
+        window.begin(50);
+        assert_eq!(window.end(), 50);
+    }
+}
