@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.histories import of_receiver, totals
-from tests.support.kafka_broker import KafkaCluster
+from tests.support.kafka_broker import KafkaBroker, KafkaCluster
 from tests.support.processes import answers_ok, wait_until
 from tests.support.remote_write_receiver import Receiver
 from tests.support.span_load import NORTH, SOUTH, Shop
@@ -89,7 +89,30 @@ def test_a_worker_without_partitions_stands_by_and_takes_over_from_one_that_is_k
         assert receiver.violations == []
 
 
-def test_a_worker_that_stands_by_and_never_read_a_span_ends_well(
+@pytest.mark.parametrize("how", ["restart", "kill"])
+def test_a_worker_outlives_its_broker_and_loses_nothing(
+    kafka_broker: KafkaBroker, receiver: Receiver, tmp_path: Path, how: str
+) -> None:
+    with open_stage(tmp_path, kafka_broker, receiver.url, interval="500ms") as stage:
+        (worker,) = stage.start("pod-0")
+        shop = Shop(kafka_broker.bootstrap, stage.topic)
+        shop.sell((NORTH, SOUTH), range(30), time.time_ns())
+        if how == "restart":
+            kafka_broker.restart()
+        else:
+            kafka_broker.kill()
+            kafka_broker.start()
+        shop.sell((NORTH, SOUTH), range(30, 60), time.time_ns())
+        stage.wait_committed()
+        assert answers_ok(f"{worker.url}/healthz")
+        assert worker.stop() == 0
+        counted = told(receiver, CALLS, *OPERATION)
+        for operation, calls in shop.truth.calls.items():
+            assert calls <= counted[operation] <= 2 * calls
+        assert receiver.violations == []
+
+
+def test_a_worker_that_never_read_a_span_ends_well(
     kafka: KafkaCluster, receiver: Receiver, tmp_path: Path
 ) -> None:
     with open_stage(tmp_path, kafka, receiver.url, interval="500ms") as stage:
