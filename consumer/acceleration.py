@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumer.errors import SpanmillError
-from processors.pairing import MAX_REMEMBERED, Halves, NewPairing, Numbers, Pairs, PythonPairing
+from processors.pairing import MAX_REMEMBERED, Halves, NewPairing, Numbers, Pairs
+from processors.python_pairing import PythonPairing
 
 Implementation: TypeAlias = Literal["auto", "native", "python"]
 """``auto``: the native one where the extension is built."""

@@ -117,7 +117,7 @@ class Columns:
 
 @final
 class Pairing:
-    """The twin of `processors.pairing.PythonPairing`; see the interface there."""
+    """The twin of `processors.python_pairing`; their interface is `processors.pairing`."""
 
     def __new__(cls, *, wait_ms: int, max_pending: int, max_remembered: int) -> Pairing: ...
     def push(

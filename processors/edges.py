@@ -31,6 +31,14 @@ class Edges:
     def __len__(self) -> int:
         return len(self.client_half)
 
+    def settled_by(self, mask: Mask) -> NDArray[np.int64]:
+        """The halves whose first edge is one where ``mask`` (bool[e]) is true.
+
+        The first, so that it does not matter which of a client's edges are in one batch.
+        """
+        client, first = np.unique(self.client_half, return_index=True)
+        return np.concatenate([client[mask[first]], self.server_half[mask]])
+
     def where(self, mask: Mask) -> Edges:
         """The edges where ``mask`` (bool[e]) is true."""
         return Edges(*(getattr(self, field.name)[mask] for field in fields(self)))

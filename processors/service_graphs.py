@@ -22,7 +22,8 @@ from processors.halves import NOBODY, HalfStore
 from processors.histograms import observe_measured
 from processors.keys import span_keys, trace_keys
 from processors.labels import Dictionary, label_name, prefer, without_empty
-from processors.pairing import Halves, NewPairing, Pairs, PythonPairing, Side
+from processors.pairing import Halves, NewPairing, Pairs, Side
+from processors.python_pairing import PythonPairing
 from processors.settings import DurationMs, Settings
 from processors.strings import KeptStrings
 
@@ -176,8 +177,8 @@ class ServiceGraphs:
         ended = np.concatenate([pairs.settled, pairs.closed, of_virtual[of_virtual != NOBODY]])
         is_used = np.ones(len(ended), np.bool_)
         if not valid.all():
+            is_used = np.isin(ended, edges.settled_by(valid))
             edges, labels = edges.where(valid), {name: labels[name][valid] for name in labels}
-            is_used = np.isin(ended, np.concatenate([edges.client_half, edges.server_half]))
         lost = np.setdiff1d(pairs.expired, of_virtual)
         discarded += self._count(ended[~is_used], "invalid_utf8")
         discarded += self._count_by_kind(lost, "unpaired")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from consumer.acceleration import NativePairing
-from processors.pairing import Pairing, PythonPairing
+from processors.pairing import Pairing
+from processors.python_pairing import PythonPairing
 from tests.support.decoding import IMPLEMENTATIONS, require
 from tests.support.pairing import Feed, Record, alone, client, closed, columns, server
 

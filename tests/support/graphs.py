@@ -13,7 +13,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
 from consumer.decode import Encoding, RawRecords, open_decoder
 from processors.delta import DeltaFrame, Output
-from processors.pairing import NewPairing, PythonPairing
+from processors.pairing import NewPairing
+from processors.python_pairing import PythonPairing
 from processors.service_graphs import ServiceGraphs, ServiceGraphsConfig
 from tests.support import otlp
 

@@ -256,6 +256,17 @@ def test_an_edge_with_text_that_is_not_utf8_is_discarded_and_no_other() -> None:
     assert (graph.used, graph.discarded) == ({"t": 2}, {("t", "invalid_utf8"): 3})
 
 
+@pytest.mark.parametrize("batches", [1, 2])
+def test_a_client_is_used_or_not_by_its_first_edge(batches: int) -> None:
+    graph = Graph(dimensions=("zone",))
+    wild = half("cart", SERVER, 2, 1, attrs={"zone": WILD})
+    records = [GraphRecord([SHOP_TO_CART, wild]), GraphRecord([half("pay", SERVER, 3, 1)])]
+    for batch in [records] if batches == 1 else [records[:1], records[1:]]:
+        graph.push_batch(batch)
+    assert graph.requests() == {"shop -> pay": 1}
+    assert (graph.used, graph.discarded) == ({"t": 1}, {("t", "invalid_utf8"): 2})
+
+
 def test_dimensions_come_of_the_side_that_came_last_unless_it_has_none() -> None:
     graph = Graph(dimensions=("zone",))
     graph.push(
