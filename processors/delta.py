@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol
 
@@ -63,6 +63,11 @@ class DeltaFrame:
     value, or a histogram's count per bucket (not cumulative, +Inf last) and then the
     sum. ``present``: for each family bool[g], where it was observed at all, or ``None``
     for everywhere.
+
+    What limits need to know: ``first`` (intp[g]) orders the label sets by their first
+    appearance in the input, ``None``: as they stand; ``spans`` (float64[g]) is the number
+    of spans or edges behind each, ``None``: one. Labels of a frame that ``is_info`` tell
+    about a thing and have no limit of values; none of them is empty.
     """
 
     schema: Schema
@@ -72,9 +77,28 @@ class DeltaFrame:
     labels: Codes
     values: tuple[NDArray[np.float64], ...]
     present: tuple[Mask | None, ...]
+    first: NDArray[np.intp] | None = None
+    spans: NDArray[np.float64] | None = None
+    is_info: bool = False
 
     def __len__(self) -> int:
         return len(self.tenant)
+
+    def spans_of_rows(self) -> NDArray[np.float64]:
+        """``spans``, or ones."""
+        return np.ones(len(self)) if self.spans is None else self.spans
+
+    def take(self, rows: NDArray[np.intp]) -> DeltaFrame:
+        """The frame of these ``rows`` alone."""
+        return replace(
+            self,
+            tenant=self.tenant[rows],
+            labels=self.labels[rows],
+            values=tuple(values[rows] for values in self.values),
+            present=tuple(mask if mask is None else mask[rows] for mask in self.present),
+            first=None if self.first is None else self.first[rows],
+            spans=None if self.spans is None else self.spans[rows],
+        )
 
 
 @dataclass(frozen=True, slots=True)

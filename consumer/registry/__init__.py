@@ -1,5 +1,7 @@
 """Cumulative state: the fold of all deltas, per tenant, and what a tick sends of it."""
 
-from consumer.registry.registry import Registry, RegistrySettings
+from consumer.registry.admission import Changes, Usage
+from consumer.registry.registry import Registry
+from consumer.registry.settings import RegistrySettings, TenantLimits
 
-__all__ = ["Registry", "RegistrySettings"]
+__all__ = ["Changes", "Registry", "RegistrySettings", "TenantLimits", "Usage"]

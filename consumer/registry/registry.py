@@ -1,51 +1,34 @@
 """The registry: deltas in, the samples of a tick out.
 
 Time comes from the caller. A series that got no delta for ``stale_ms`` ends with a stale
-marker. State and memory grow with the series that are alive, nothing else.
+marker. State and memory grow with the series that are alive, and with the limits (see
+``admission.py`` and ``cardinality.py``), nothing else.
+
+What a tenant has no room for is added up in one series a family with the single label
+``metric_overflow="true"``, which counts against no limit (tempo-behaviour.md 3.8).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from consumer.registry.table import Life, SeriesTable
-from consumer.remote_write.series import MetricType, SeriesBlock, Tick
-from processors.delta import DeltaFrame, Family, Instrument, Schema
+from consumer.registry.admission import Admission, Arrival, Changes, Limits, Usage
+from consumer.registry.blocks import Telling, by_tenant
+from consumer.registry.cardinality import OVERFLOW_VALUE, Labelled, ValueLimiter
+from consumer.registry.hashes import LabelHashes
+from consumer.registry.settings import NO_LIMITS, RegistrySettings, TenantLimits
+from consumer.registry.table import Flags, Life, SeriesTable
+from consumer.remote_write.series import SeriesBlock, Tick
+from processors.batch import ABSENT, EMPTY, Codes
+from processors.delta import DeltaFrame, Instrument, Schema
 from processors.strings import KeptStrings
 
-_TYPES = {
-    Instrument.COUNTER: MetricType.COUNTER,
-    Instrument.GAUGE: MetricType.GAUGE,
-    Instrument.HISTOGRAM: MetricType.HISTOGRAM,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class RegistrySettings:
-    """``constant_labels`` are on every series; ``tenant_label``, if any, holds the tenant.
-
-    Names and values of other labels are cut to the given bytes of UTF-8; 0 is no limit.
-    """
-
-    interval_ms: int = 15_000
-    stale_ms: int = 900_000
-    constant_labels: tuple[tuple[str, str], ...] = ()
-    tenant_label: str = ""
-    max_name_bytes: int = 1_024
-    max_value_bytes: int = 2_048
-
-
-@dataclass(slots=True)
-class Changes:
-    """Series that came and went since they were last asked for, by tenant."""
-
-    added: Counter[str] = field(default_factory=Counter)
-    removed: Counter[str] = field(default_factory=Counter)
+OVERFLOW_LABEL = ("metric_overflow", "true")
 
 
 class Registry:
@@ -55,20 +38,42 @@ class Registry:
         self._settings = settings
         self._strings = KeptStrings(rewrite=self._cut_value)
         self._tenants = KeptStrings()
-        self._tables: dict[Schema, SeriesTable] = {}
+        self._hashes = LabelHashes(self._strings)
+        self._limits = Limits(self._tenants)
+        self._admission = Admission(
+            settings.limiter_type, self._limits, self._tenants, self._hashes, settings.stale_ms
+        )
+        self._values = ValueLimiter(self._hashes, settings.stale_ms)
+        self._tables: dict[tuple[str, ...], SeriesTable] = {}
+        self._overflow = SeriesTable(OVERFLOW_LABEL[:1])
+        self._homes: dict[int, set[SeriesTable]] = {}
+        """The tables in which a tenant had label sets."""
         self._collected_ms = started_ms
         self._changes = Changes()
 
+    def limit(self, limits: Mapping[str, TenantLimits], default: TenantLimits = NO_LIMITS) -> None:
+        """Replace the limits of all tenants; ``default`` is for those not in ``limits``.
+
+        What there is stays, whatever the limit; a higher one has an effect at once.
+        """
+        self._limits.set(limits, default)
+        self._admission.forget_demand()
+        self._values.forget(self._limits.cardinality)
+
     def fold(self, frames: Sequence[DeltaFrame], time_ms: int) -> None:
-        """Add deltas that came at ``time_ms``."""
+        """Add deltas that came at ``time_ms``, and keep to the limits."""
         for frame in frames:
-            if len(frame):
-                table = self._tables.get(frame.schema)
-                if table is None:
-                    table = SeriesTable(frame.schema, self._strings, self._tenants)
-                    table.label_names = tuple(map(self._cut_name, frame.schema.label_names))
-                    self._tables[frame.schema] = table
-                table.fold(frame, time_ms)
+            if not len(frame):
+                continue
+            arrival = self._arrival(frame, time_ms)
+            self._adopt(arrival)
+            refused = self._admission.refused(arrival)
+            fed = arrival.observed()
+            if refused is not None:
+                self._admission.told_refused(arrival, refused, time_ms)
+                self._add_overflow(frame, refused, time_ms)
+                fed = ~refused if fed is None else fed & ~refused
+            self._add(arrival, fed, time_ms)
 
     def collect(self, time_ms: int) -> Tick:
         """The sample of every series at ``time_ms``, later than the last collection.
@@ -78,99 +83,183 @@ class Registry:
         without a delta for the stale duration end here (D14).
         """
         start_ms = max(self._collected_ms + 1, time_ms - self._settings.interval_ms)
+        # What came since the last collection was never sent, so it is sent before the
+        # series ends, however long that collection is ago.
+        before_ms = min(time_ms - self._settings.stale_ms, self._collected_ms)
         tenants: dict[str, list[SeriesBlock]] = {}
-        for table in self._tables.values():
+        for table in (*self._tables.values(), self._overflow):
+            outdated = table.outdated(before_ms)
             slots = table.occupied()
-            ended = self._ended(table, time_ms)
-            for tenant, of_tenant in _by_tenant(table, slots, self._tenants.text):
-                blocks = tenants.setdefault(tenant, [])
-                blocks += self._blocks(table, of_tenant, tenant, start_ms, ended)
-            self._age(table, slots, ended)
+            for tenant, of_tenant in by_tenant(table, slots, self._tenants.text):
+                constant = self._constant_labels(tenant)
+                telling = Telling(table, self._strings.text, constant, start_ms, outdated)
+                tenants.setdefault(tenant, []).extend(telling.blocks(of_tenant))
+            self._age(table, outdated, time_ms)
         self._collected_ms = time_ms
         self._compact()
         return Tick(time_ms, tenants)
 
     def active_series(self) -> Counter[str]:
-        """Series that are alive, by tenant."""
-        active: Counter[str] = Counter()
-        for table in self._tables.values():
-            active += self._count(table, np.flatnonzero(table.life.any(axis=1)))
-        return active
+        """Series that are alive, by tenant; those of overflow are not counted."""
+        return self._admission.active_series()
+
+    def usage(self) -> Mapping[str, Usage]:
+        """What tenants have, and would have without limits, as of the last collection."""
+        return self._admission.usage(self._collected_ms)
+
+    def label_values(self) -> Mapping[tuple[str, str], int]:
+        """(tenant, label name) -> about how many values it has, where that is limited."""
+        names = self._tenants.text
+        return {(names[code], name): n for (code, name), n in self._values.estimates().items()}
 
     def changes(self) -> Changes:
         """What came and went since the last call."""
         changes, self._changes = self._changes, Changes()
+        self._admission.take_changes(changes)
+        for (code, name), spans in self._values.replaced.items():
+            changes.values_limited[self._tenants.text[code], name] += spans
+        self._values.replaced.clear()
         return changes
 
-    def _ended(self, table: SeriesTable, time_ms: int) -> NDArray[np.bool_]:
-        """Which slots (bool[room]) got no delta for the stale duration.
+    def _arrival(self, frame: DeltaFrame, time_ms: int) -> Arrival:
+        """``frame`` in terms of its table; values of labels that have too many are replaced."""
+        table = self._table(frame.schema)
+        codes = np.array([self._tenants.code(name) for name in frame.tenants], np.uint32)
+        tenant = codes[frame.tenant]
+        labels = self._strings.keep(frame.strings, frame.labels)
+        labels[labels == EMPTY] = ABSENT
+        if self._limits.any_cardinality and not frame.is_info:
+            self._limit_values(frame, table, tenant, labels, time_ms)
+        rows = np.ascontiguousarray(np.column_stack([tenant, labels]), np.uint32)
+        keys = table.keys(rows)
+        columns = table.columns(frame.schema.families)
+        return Arrival(frame, table, rows, keys, table.find(keys), columns)
 
-        What came since the last collection was never sent, so it is sent before the
-        series ends, however long that collection is ago.
-        """
-        is_old = table.updated_ms < time_ms - self._settings.stale_ms
-        return np.asarray(is_old & (table.updated_ms < self._collected_ms))
-
-    def _blocks(
+    def _limit_values(
         self,
+        frame: DeltaFrame,
         table: SeriesTable,
-        slots: NDArray[np.intp],
-        tenant: str,
-        start_ms: int,
-        ended: NDArray[np.bool_],
-    ) -> Iterator[SeriesBlock]:
-        """The blocks of one tenant; newborns begin at ``start_ms``."""
+        tenant: NDArray[np.uint32],
+        labels: Codes,
+        time_ms: int,
+    ) -> None:
+        overflow = self._strings.code(OVERFLOW_VALUE)
+        given = Labelled(tenant, table.label_names, labels, frame.spans_of_rows())
+        self._values.limit(given, self._limits.cardinality, overflow, time_ms)
+
+    def _table(self, schema: Schema) -> SeriesTable:
+        table = self._tables.get(schema.label_names)
+        if table is None:
+            table = SeriesTable([self._cut_name(name) for name in schema.label_names])
+            self._tables[schema.label_names] = table
+        return table
+
+    def _adopt(self, arrival: Arrival) -> None:
+        """Fetch label sets from tables with other label names: the difference is empty labels.
+
+        So it is after a dimension came or went, for what has no value of it.
+        """
+        if arrival.frame.is_info:
+            return
+        missing = np.flatnonzero(arrival.slots < 0)
+        table = arrival.table
+        for tenant in np.unique(arrival.rows[missing, 0]).tolist():
+            homes = self._homes.setdefault(tenant, set())
+            for home in sorted(homes - {table}, key=lambda each: each.label_names):
+                if home.names & {family.name for family in arrival.frame.schema.families}:
+                    of_tenant = missing[arrival.rows[missing, 0] == tenant]
+                    found, theirs = home.find_other(table.label_names, arrival.rows[of_tenant])
+                    rows = of_tenant[found]
+                    if len(rows):
+                        keys = [arrival.keys[row] for row in rows.tolist()]
+                        arrival.slots[rows] = table.make(keys, arrival.rows[rows])
+                        home.move(theirs, table, arrival.slots[rows])
+            homes.add(table)
+
+    def _add(self, arrival: Arrival, fed: Flags | None, time_ms: int) -> None:
+        """Add what is ``fed`` (bool[g, f]) of ``arrival``, ``None`` for everything."""
+        table, frame, rows, slots = arrival.table, arrival.frame, arrival.rows, arrival.slots
+        keys = arrival.keys
+        if fed is not None and not fed.any(axis=1).all():
+            kept = np.flatnonzero(fed.any(axis=1))
+            frame, fed, rows, slots = frame.take(kept), fed[kept], rows[kept], slots[kept]
+            keys = [keys[row] for row in kept.tolist()]
+        missing = np.flatnonzero(slots < 0)
+        if len(missing):
+            slots[missing] = table.make([keys[row] for row in missing.tolist()], rows[missing])
+            self._admission.entered(table, np.unique(slots[missing]))
+        born, columns = table.add(slots, arrival.columns, frame, fed, time_ms)
+        if len(born) and table is not self._overflow:
+            self._admission.began(table.rows[born, 0], table.sizes[columns])
+
+    def _add_overflow(self, frame: DeltaFrame, refused: Flags, time_ms: int) -> None:
+        """Add up, by tenant, what is ``refused`` of ``frame`` in the overflow series."""
+        tenants = len(frame.tenants)
+        values = []
+        for index, family in enumerate(frame.schema.families):
+            of_family = np.flatnonzero(refused[:, index])
+            total = np.zeros((tenants, family.width))
+            if family.instrument is Instrument.GAUGE:
+                total[frame.tenant[of_family]] = frame.values[index][of_family]
+            else:
+                np.add.at(total, frame.tenant[of_family], frame.values[index][of_family])
+            values.append(total)
+        present = np.zeros((tenants, refused.shape[1]), np.bool_)
+        np.logical_or.at(present, frame.tenant, refused)
+        rows = np.zeros((tenants, 2), np.uint32)
+        rows[:, 0] = [self._tenants.code(name) for name in frame.tenants]
+        rows[:, 1] = self._strings.code(OVERFLOW_LABEL[1])
+        total_frame = replace(
+            frame,
+            tenant=np.arange(tenants, dtype=np.uint32),
+            values=tuple(values),
+            labels=rows[:, 1:],
+            present=(None,) * len(values),
+            first=None,
+            spans=None,
+        )
+        keys = self._overflow.keys(rows)
+        columns = self._overflow.columns(frame.schema.families)
+        slots = self._overflow.find(keys)
+        arrival = Arrival(total_frame, self._overflow, rows, keys, slots, columns)
+        self._add(arrival, present, time_ms)
+
+    def _constant_labels(self, tenant: str) -> dict[str, str]:
         constant = dict(self._settings.constant_labels)
         if self._settings.tenant_label:
             constant[self._settings.tenant_label] = tenant
-        for index, family in enumerate(table.schema.families):
-            rows = slots[table.life[slots, index] != Life.ABSENT]
-            if not len(rows):
-                continue
-            newborn = table.life[rows, index] == Life.NEWBORN
-            for name, le, values in _samples(family, table.values[index][rows]):
-                labels = {**constant, "le": le} if le else constant
-                yield SeriesBlock(
-                    name=name,
-                    type=_TYPES[family.instrument],
-                    help=family.help,
-                    unit=family.unit,
-                    constant_labels=tuple(sorted(labels.items())),
-                    label_names=table.label_names,
-                    labels=table.rows[rows, 1:],
-                    strings=self._strings.text,
-                    values=values,
-                    newborn=newborn,
-                    start_ms=np.full(len(rows), start_ms, np.int64),
-                    ended=ended[rows],
-                )
+        return constant
 
-    def _age(
-        self, table: SeriesTable, slots: NDArray[np.intp], is_ended: NDArray[np.bool_]
-    ) -> None:
-        """Newborns grow up; what ended goes."""
-        self._changes.added += self._count(table, slots, Life.NEWBORN)
-        table.life[table.life == Life.NEWBORN] = Life.LIVE
-        ended = slots[is_ended[slots]]
-        if len(ended):
-            self._changes.removed += self._count(table, ended)
-            table.remove(ended)
+    def _age(self, table: SeriesTable, outdated: Flags, time_ms: int) -> None:
+        """Newborns grow up, what is outdated goes, what was held begins."""
+        newborn = table.life == Life.NEWBORN
+        born = table.tenants(newborn)
+        table.life[newborn] = Life.LIVE
+        over = table.life == Life.ENDED
+        gone = table.tenants(outdated)
+        table.clear(outdated | over)
+        replaced = table.succeed(time_ms)
+        gone += table.tenants(replaced)
+        table.clear(replaced, Life.ENDED)
+        empty = table.sweep(np.flatnonzero((outdated | over).any(axis=1)))
+        if table is not self._overflow:
+            self._admission.left(table, empty)
+            self._admission.ended(gone)
+            self._changes.added += self._named(born)
+            self._changes.removed += self._named(gone)
 
-    def _count(
-        self, table: SeriesTable, slots: NDArray[np.intp], life: Life | None = None
-    ) -> Counter[str]:
-        """Series in ``slots`` by tenant, those in state ``life`` or all."""
-        series = table.series(life)[slots]
-        counts = np.bincount(table.rows[slots, 0], weights=series)
+    def _named(self, counts: NDArray[np.int64]) -> Counter[str]:
         names = self._tenants.text
         return Counter({names[code]: int(counts[code]) for code in np.flatnonzero(counts).tolist()})
 
     def _compact(self) -> None:
         """Let go of strings that no series names any more."""
-        columns = [table.rows[table.occupied(), 1:].reshape(-1) for table in self._tables.values()]
+        tables = [*self._tables.values(), self._overflow]
+        columns = [table.rows[table.occupied(), 1:].reshape(-1) for table in tables]
         renamed = self._strings.compact(columns)
         if renamed is not None:
-            for table in self._tables.values():
+            self._hashes.rename(renamed)
+            for table in tables:
                 table.rename(renamed)
 
     def _cut_name(self, name: str) -> str:
@@ -186,34 +275,3 @@ def truncated(text: str, limit: int) -> str:
         return text
     encoded = text.encode("utf-8", "surrogateescape")
     return text if len(encoded) <= limit else encoded[:limit].decode("utf-8", "ignore")
-
-
-def _by_tenant(
-    table: SeriesTable, slots: NDArray[np.intp], names: Sequence[str]
-) -> Iterator[tuple[str, NDArray[np.intp]]]:
-    """``slots``, which are ordered by tenant, cut into tenants."""
-    if not len(slots):
-        return
-    tenants = table.rows[slots, 0]
-    starts = np.flatnonzero(np.diff(tenants, prepend=tenants[0] + 1))
-    for part in np.split(slots, starts[1:]):
-        yield names[table.rows[part[0], 0]], part
-
-
-def _samples(
-    family: Family, values: NDArray[np.float64]
-) -> Iterator[tuple[str, str, NDArray[np.float64]]]:
-    """(series name, ``le`` or "", values) of each series of a family (3.11 of the spec)."""
-    if family.instrument is not Instrument.HISTOGRAM:
-        yield family.name, "", values[:, 0]
-        return
-    cumulative = np.cumsum(values[:, :-1], axis=1)
-    yield f"{family.name}_count", "", cumulative[:, -1]
-    yield f"{family.name}_sum", "", values[:, -1]
-    for column, bound in enumerate((*family.bounds, np.inf)):
-        yield f"{family.name}_bucket", bound_text(bound), cumulative[:, column]
-
-
-def bound_text(bound: float) -> str:
-    """A bucket's ``le``: shortest fixed notation, ``+Inf`` for the last."""
-    return "+Inf" if np.isinf(bound) else np.format_float_positional(bound, trim="-")

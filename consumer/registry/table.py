@@ -1,4 +1,9 @@
-"""The series of one schema as arrays: a slot for each label set of each tenant."""
+"""The series of one set of label names as arrays: a slot for each label set of a tenant.
+
+Metric families are columns of the table, whatever frames they come in: a family goes on
+counting when others come or go. Families of one name with other bounds are *rivals*:
+a label set tells one of them at a time.
+"""
 
 from __future__ import annotations
 
@@ -9,86 +14,205 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.delta import DeltaFrame, Instrument, Schema
-from processors.strings import KeptStrings
+from processors.batch import ABSENT
+from processors.delta import DeltaFrame, Family, Instrument
 
 _FIRST_ROOM = 64
 _Any = TypeVar("_Any", bound=np.generic)
 
+Slots = NDArray[np.intp]
+Flags = NDArray[np.bool_]
+Rows = NDArray[np.uint32]
+
+_NOBODY = np.zeros(0, np.intp)
+
 
 class Life(IntEnum):
-    """Where a family of a slot stands."""
+    """Where a family of a slot stands; from HELD on it is alive, from NEWBORN on it is told."""
 
     ABSENT = 0
-    NEWBORN = 1
+    ENDED = 1
+    """A rival took its place: what the rival does not tell gets a stale marker."""
+    HELD = 2
+    """Observed, but told only after the rival told its last."""
+    NEWBORN = 3
     """Observed, but no sample of it was collected yet."""
-    LIVE = 2
+    LIVE = 4
 
 
 class SeriesTable:
     """Cumulative values by slot.
 
-    ``rows`` is uint32[room, 1 + k]: the tenant, then the label codes into ``strings``.
-    ``values`` holds float64[room, width] for each family (see
-    :class:`processors.delta.DeltaFrame`), ``life`` a :class:`Life` for each family
-    (int8[room, families]), ``updated_ms`` when a delta last came (int64[room]).
-    ``label_names`` are what the labels are called outside.
+    ``rows`` is uint32[room, 1 + k]: the tenant, then the codes of the labels.
+    ``families`` are the columns: ``values`` holds float64[room, width] for each (see
+    :class:`processors.delta.DeltaFrame`), ``life`` (int8[room, families]) a :class:`Life`,
+    ``updated_ms`` (int64[room, families]) when a frame with it last had the label set.
+    ``sizes`` (int64[families]) is the number of series of each. ``hashes`` (uint64[room])
+    are the caller's. ``label_names`` are what the labels are called outside.
     """
 
-    def __init__(self, schema: Schema, strings: KeptStrings, tenants: KeptStrings) -> None:
-        self.schema = schema
-        self.label_names = schema.label_names
-        self._strings = strings
-        self._tenants = tenants
+    def __init__(self, label_names: Sequence[str]) -> None:
+        self.label_names = tuple(label_names)
+        self.families: list[Family] = []
+        self.sizes = np.zeros(0, np.int64)
+        self.rows = np.zeros((0, 1 + len(label_names)), np.uint32)
+        self.values: list[NDArray[np.float64]] = []
+        self.life = np.zeros((0, 0), np.int8)
+        self.updated_ms = np.zeros((0, 0), np.int64)
+        self.hashes = np.zeros(0, np.uint64)
+        self.rivals: list[list[int]] = []
+        """The columns of each name that has several."""
+        self._columns: dict[tuple[str, Instrument, tuple[float, ...]], int] = {}
         self._slots: dict[bytes, int] = {}
         self._free: list[int] = []
         self._end = 0
-        self.rows = np.zeros((0, 1 + len(schema.label_names)), np.uint32)
-        self.values = [np.zeros((0, family.width)) for family in schema.families]
-        self.life = np.zeros((0, len(schema.families)), np.int8)
-        self.updated_ms = np.zeros(0, np.int64)
 
     def __len__(self) -> int:
         return len(self._slots)
 
-    def fold(self, frame: DeltaFrame, time_ms: int) -> None:
-        """Add the deltas of ``frame``, whose schema is ours, as of ``time_ms``."""
-        tenant_codes = np.array([self._tenants.code(name) for name in frame.tenants], np.uint32)
-        labels = self._strings.keep(frame.strings, frame.labels)
-        rows = np.column_stack([tenant_codes[frame.tenant], labels])
-        slots = self._slots_of(np.ascontiguousarray(rows, np.uint32))
-        is_distinct = len(np.unique(slots)) == len(slots)
-        for index, family in enumerate(self.schema.families):
-            if family.instrument is Instrument.GAUGE:
-                self.values[index][slots] = frame.values[index]
-            elif is_distinct:
-                self.values[index][slots] += frame.values[index]
-            else:
-                np.add.at(self.values[index], slots, frame.values[index])
-            present = frame.present[index]
-            observed = slots if present is None else slots[present]
-            self.life[observed, index] = np.maximum(self.life[observed, index], Life.NEWBORN)
-        self.updated_ms[slots] = time_ms
+    def columns(self, families: Sequence[Family]) -> Slots:
+        """The columns of ``families`` (intp[families]); new ones are added."""
+        return np.array([self._column(family) for family in families], np.intp)
 
-    def occupied(self) -> NDArray[np.intp]:
+    def keys(self, rows: Rows) -> Sequence[bytes]:
+        """What slots are found by: each of ``rows`` (uint32[g, 1 + k], contiguous) as bytes."""
+        keys: Sequence[bytes] = rows.view(f"V{rows.shape[1] * rows.itemsize}").reshape(-1).tolist()
+        return keys
+
+    def find(self, keys: Sequence[bytes]) -> Slots:
+        """The slot of each key, -1 where there is none (intp[g])."""
+        return np.array([self._slots.get(key, -1) for key in keys], np.intp)
+
+    def make(self, keys: Sequence[bytes], rows: Rows) -> Slots:
+        """New slots for ``keys``, which are in none (intp[g]); equal keys share one."""
+        slots = np.array([self._slot_for(key) for key in keys], np.intp)
+        while self._end > len(self.rows):
+            self._grow()
+        self.rows[slots] = rows
+        return slots
+
+    def add(
+        self, slots: Slots, columns: Slots, frame: DeltaFrame, fed: Flags | None, time_ms: int
+    ) -> tuple[Slots, Slots]:
+        """Add the deltas of ``frame``; (slot, column) of the series that begin with them.
+
+        ``slots`` (intp[g]) are those of its rows, ``columns`` (intp[f]) those of its
+        families; ``fed`` (bool[g, f]) says what to take of it, ``None`` everything.
+        """
+        is_distinct = len(np.unique(slots)) == len(slots)
+        for index, column in enumerate(columns.tolist()):
+            values = self.values[column]
+            mask = slice(None) if fed is None else fed[:, index]
+            at, added = slots[mask], frame.values[index][mask]
+            if frame.schema.families[index].instrument is Instrument.GAUGE:
+                values[at] = added
+            elif is_distinct:
+                values[at] += added
+            else:
+                np.add.at(values, at, added)
+        if len(columns) == len(self.families):
+            self.updated_ms[slots] = time_ms
+        else:
+            self.updated_ms[slots[:, np.newaxis], columns] = time_ms
+        return self._begin(slots, columns, fed)
+
+    def states(self, slots: Slots, columns: Slots) -> NDArray[np.int8]:
+        """The :class:`Life` of each family in each slot, ABSENT for slot -1 (int8[g, f])."""
+        if not len(self.life):
+            return np.zeros((len(slots), len(columns)), np.int8)
+        states = self.life[slots][:, columns]
+        states[slots < 0] = Life.ABSENT
+        return states
+
+    def has_rival(self, slots: Slots, columns: Slots) -> Flags:
+        """Where a rival of the family is alive in the slot (bool[g, f]); not in slot -1."""
+        found = np.zeros((len(slots), len(columns)), np.bool_)
+        for rivals in self.rivals:
+            is_alive = self.states(slots, np.array(rivals)) >= Life.HELD
+            found[:, np.isin(columns, rivals)] |= is_alive.any(axis=1, keepdims=True)
+        return found
+
+    def find_other(self, label_names: Sequence[str], rows: Rows) -> tuple[Slots, Slots]:
+        """Which of ``rows`` are here under our label names, and their slots.
+
+        ``rows`` (uint32[g, 1 + k]) are label sets under ``label_names``.
+        """
+        place = {name: column for column, name in enumerate(label_names, 1)}
+        is_ours = np.ones(len(rows), np.bool_)
+        for name in place.keys() - set(self.label_names):
+            is_ours &= rows[:, place[name]] == ABSENT
+        ours = np.zeros((len(rows), self.rows.shape[1]), np.uint32)
+        ours[:, 0] = rows[:, 0]
+        for column, name in enumerate(self.label_names, 1):
+            if name in place:
+                ours[:, column] = rows[:, place[name]]
+        slots = np.where(is_ours, self.find(self.keys(ours)), -1)
+        found = np.flatnonzero(slots >= 0)
+        return found, slots[found]
+
+    def move(self, slots: Slots, other: SeriesTable, others: Slots) -> None:
+        """Let what is in ``slots`` go on in the slots ``others`` of another table."""
+        columns = other.columns(self.families)
+        for column, of_other in enumerate(columns.tolist()):
+            other.values[of_other][others] = self.values[column][slots]
+        other.life[others[:, np.newaxis], columns] = self.life[slots]
+        other.updated_ms[others[:, np.newaxis], columns] = self.updated_ms[slots]
+        other.hashes[others] = self.hashes[slots]
+        distinct = np.unique(slots)
+        gone = np.zeros(self.life.shape, np.bool_)
+        gone[distinct] = True
+        self.clear(gone)
+        self.sweep(distinct)
+
+    @property
+    def names(self) -> set[str]:
+        """The names of the families."""
+        return {family.name for family in self.families}
+
+    def occupied(self) -> Slots:
         """The slots in use, ordered by tenant."""
         slots = np.flatnonzero(self.life.any(axis=1))
         return slots[np.argsort(self.rows[slots, 0], kind="stable")]
 
-    def series(self, life: Life | None = None) -> NDArray[np.int64]:
-        """Series of each slot (int64[room]): those in state ``life``, or all there are."""
-        each = [series_of_family(family.width) for family in self.schema.families]
-        counted = self.life != Life.ABSENT if life is None else self.life == life
-        return np.asarray(counted @ np.array(each, np.int64))
+    def outdated(self, before_ms: int) -> Flags:
+        """The series that are told and had no delta since ``before_ms`` (bool[room, families])."""
+        return np.asarray((self.life >= Life.NEWBORN) & (self.updated_ms < before_ms))
 
-    def remove(self, slots: NDArray[np.intp]) -> None:
-        """Forget the label sets in ``slots``."""
-        for slot in slots.tolist():
+    def tenants(self, series: Flags) -> NDArray[np.int64]:
+        """Series by tenant, where ``series`` (bool[room, families]) is true (int64[tenants])."""
+        if not len(self.rows):
+            return np.zeros(0, np.int64)
+        counts = np.bincount(self.rows[:, 0], weights=series @ self.sizes)
+        return counts.astype(np.int64)
+
+    def clear(self, series: Flags, life: Life = Life.ABSENT) -> None:
+        """Take the values of ``series`` (bool[room, families]) and put them into ``life``."""
+        self.life[series] = life
+        for column in np.flatnonzero(series.any(axis=0)).tolist():
+            self.values[column][series[:, column]] = 0.0
+
+    def succeed(self, time_ms: int) -> Flags:
+        """Let what is held begin; the rivals that end for it (bool[room, families])."""
+        succeeded = np.zeros(self.life.shape, np.bool_)
+        for columns in self.rivals:
+            is_held = self.life[:, columns] == Life.HELD
+            slots = np.flatnonzero(is_held.any(axis=1))
+            if not len(slots):
+                continue
+            for column in columns:
+                succeeded[slots, column] = self.life[slots, column] >= Life.NEWBORN
+            heirs = np.array(columns, np.intp)[is_held[slots].argmax(axis=1)]
+            self.life[slots, heirs] = Life.NEWBORN
+            self.updated_ms[slots, heirs] = time_ms
+        return succeeded
+
+    def sweep(self, slots: Slots) -> Slots:
+        """Give back those of ``slots`` (in use, distinct) that have no series left."""
+        empty = slots[~self.life[slots].any(axis=1)]
+        for slot in empty.tolist():
             del self._slots[self.rows[slot].tobytes()]
             self._free.append(slot)
-        self.life[slots] = Life.ABSENT
-        for values in self.values:
-            values[slots] = 0.0
+        return empty
 
     def rename(self, renamed: NDArray[np.uint32]) -> None:
         """Follow new codes of the strings (uint32[old code])."""
@@ -96,28 +220,48 @@ class SeriesTable:
         used = [(slot, self.rows[slot].tobytes()) for slot in self._slots.values()]
         self._slots = {key: slot for slot, key in used}
 
-    def _slots_of(self, rows: NDArray[np.uint32]) -> NDArray[np.intp]:
-        width = rows.shape[1] * rows.itemsize
-        keys: Sequence[bytes] = rows.view(f"V{width}").reshape(-1).tolist()
-        slots = [self._slots.get(key, -1) for key in keys]
-        for index, slot in enumerate(slots):
-            if slot < 0:
-                slots[index] = self._slot_for(keys[index], rows[index])
-        return np.array(slots, np.intp)
+    def _begin(self, slots: Slots, columns: Slots, fed: Flags | None) -> tuple[Slots, Slots]:
+        states = self.life[slots][:, columns]
+        is_born = states < Life.HELD
+        if fed is not None:
+            is_born &= fed
+        if not is_born.any():
+            return _NOBODY, _NOBODY
+        row, index = np.nonzero(is_born)
+        width = len(self.families)
+        places = np.unique(slots[row] * width + columns[index])
+        born, column = np.divmod(places, width)
+        life = np.full(len(born), Life.NEWBORN, np.int8)
+        for rivals in self.rivals:
+            has_told_rival = (self.life[born][:, rivals] >= Life.HELD).any(axis=1)
+            life[has_told_rival & np.isin(column, rivals)] = Life.HELD
+        self.life[born, column] = life
+        return born, column
 
-    def _slot_for(self, key: bytes, row: NDArray[np.uint32]) -> int:
-        """The slot of ``key``: in a frame with equal rows the first one made it."""
-        known = self._slots.get(key)
-        if known is not None:
-            return known
-        if self._free:
-            slot = self._free.pop()
-        else:
-            slot, self._end = self._end, self._end + 1
-            if slot >= len(self.rows):
-                self._grow()
-        self._slots[key] = slot
-        self.rows[slot] = row
+    def _column(self, family: Family) -> int:
+        identity = (family.name, family.instrument, family.bounds)
+        column = self._columns.get(identity)
+        if column is None:
+            column = self._columns[identity] = len(self.families)
+            self.families.append(family)
+            self.sizes = np.append(self.sizes, series_of_family(family.width))
+            self.values.append(np.zeros((len(self.rows), family.width)))
+            self.life = _widened(self.life, len(self.rows))
+            self.updated_ms = _widened(self.updated_ms, len(self.rows))
+            names = [each.name for each in self.families]
+            same = {name: [at for at, each in enumerate(names) if each == name] for name in names}
+            self.rivals = [columns for columns in same.values() if len(columns) > 1]
+        return column
+
+    def _slot_for(self, key: bytes) -> int:
+        """The slot of ``key``: among equal keys the first one made it."""
+        slot = self._slots.get(key)
+        if slot is None:
+            if self._free:
+                slot = self._free.pop()
+            else:
+                slot, self._end = self._end, self._end + 1
+            self._slots[key] = slot
         return slot
 
     def _grow(self) -> None:
@@ -126,6 +270,7 @@ class SeriesTable:
         self.values = [_grown(values, room) for values in self.values]
         self.life = _grown(self.life, room)
         self.updated_ms = _grown(self.updated_ms, room)
+        self.hashes = _grown(self.hashes, room)
 
 
 def series_of_family(width: int) -> int:
@@ -137,3 +282,9 @@ def _grown(array: NDArray[_Any], room: int) -> NDArray[_Any]:
     grown = np.zeros((room, *array.shape[1:]), array.dtype)
     grown[: len(array)] = array
     return grown
+
+
+def _widened(array: NDArray[_Any], rows: int) -> NDArray[_Any]:
+    """One more column, of zeros."""
+    column = np.zeros((rows, 1), array.dtype)
+    return np.hstack([array, column])

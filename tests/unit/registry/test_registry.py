@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.registry import Registry, RegistrySettings
-from consumer.registry.registry import bound_text
+from consumer.registry.blocks import bound_text
 from consumer.remote_write.series import Tick
 from processors import strings
 from tests.support.fakes import Labels, Sample, samples_of

@@ -1,0 +1,42 @@
+"""How a registry is set up, and what a tenant may have in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+LimiterType = Literal["series", "entity"]
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """``constant_labels`` are on every series; ``tenant_label``, if any, holds the tenant.
+
+    Names and values of other labels are cut to the given bytes of UTF-8; 0 is no limit.
+    ``limiter_type`` says which limit of :class:`TenantLimits` counts, that of series or
+    that of entities.
+    """
+
+    interval_ms: int = 15_000
+    stale_ms: int = 900_000
+    constant_labels: tuple[tuple[str, str], ...] = ()
+    tenant_label: str = ""
+    max_name_bytes: int = 1_024
+    max_value_bytes: int = 2_048
+    limiter_type: LimiterType = "series"
+
+
+@dataclass(frozen=True, slots=True)
+class TenantLimits:
+    """What one tenant may have in one worker; 0 is no limit (tempo-behaviour.md 3.8, 3.10).
+
+    An entity is a label set, whatever metrics it has. Cardinality is the number of values
+    of a label.
+    """
+
+    max_active_series: int = 0
+    max_active_entities: int = 0
+    max_cardinality_per_label: int = 0
+
+
+NO_LIMITS = TenantLimits()
