@@ -92,13 +92,12 @@ def nested(record: bytes) -> bytes:
     upb parses 100 levels but discards unknown fields in the first 64 only. What still parses
     inside the nest has no more than 100 - :data:`NEST_LEVELS` levels: all are in reach.
     """
-    wrapped = b"\x12" + _varint(len(record)) + record
-    sizes: list[bytes] = []
-    size = len(wrapped)
+    headers = [b"\x12" + _varint(len(record))]
+    size = len(record) + len(headers[0])
     for _ in range(NEST_LEVELS - 1):
-        sizes.append(b"\x0a" + _varint(size))
-        size += len(sizes[-1])
-    return b"".join((*reversed(sizes), wrapped))
+        headers.append(b"\x0a" + _varint(size))
+        size += len(headers[-1])
+    return b"".join((*reversed(headers), record))
 
 
 def _varint(number: int) -> bytes:
