@@ -137,7 +137,7 @@ class Pairing:
         """The same columns."""
 
     def close(self, lane: int) -> bytes:
-        """int64"""
+        """Numbers, each int64."""
 
     def pending(self) -> int: ...
     def remembered(self) -> int: ...

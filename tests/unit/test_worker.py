@@ -6,8 +6,8 @@ import pytest
 
 from consumer.kafka import KafkaError, SpanSource
 from consumer.worker import DEAD_LETTERS, SINK
-from tests.support.fakes import SHUTDOWN_S, START_MS, WAIT_MS, Loop, incoming
-from tests.support.otlp import START_NS, record, resource_spans, span
+from tests.support.fakes import CONFIG, SHUTDOWN_S, START_MS, WAIT_MS, Loop, incoming
+from tests.support.otlp import START_NS, field, push_bytes, record, resource_spans, span
 
 BROKEN = b"\x0a\xff"
 NORTH = ("north", "shop")
@@ -296,6 +296,15 @@ def test_dead_letters_are_written_before_the_offset_that_covers_them() -> None:
     assert loop.source.committed == {0: 2}
     assert [letter.value for letter in loop.letters.written] == [BROKEN]
     assert loop.own("spanmill_records_dead_lettered_total") == 1.0
+
+
+def test_a_dead_letter_of_a_tempo_record_holds_no_trace_that_was_counted() -> None:
+    loop = Loop(CONFIG.replace("{group", "{encoding: tempo, group"), dead_letter_topic="dead")
+    loop.assign(0)
+    good = record(resource_spans([span(start_time_unix_nano=START_NS - 50_000_000)]))
+    loop.turn(incoming(0, value=push_bytes([good, BROKEN])), after_ms=1_000)
+    assert loop.told()["north", "svc"][-1] == (1_000, 1.0)
+    assert [letter.value for letter in loop.letters.written] == [field(2, BROKEN)]
 
 
 def test_a_dead_letter_topic_that_fails_holds_up_no_metrics() -> None:
