@@ -39,18 +39,14 @@ class Walker:
 
 @final
 class Fault:
-    """A `TracesData` that cannot be decoded. Faults come in the order of the wire."""
+    """A record that cannot be decoded, or not all of it."""
 
     record: int
-    trace: int | None
-    """Its index in a `PushBytesRequest`; None: the record itself cannot be decoded."""
-
-    size_bytes: int
-    offset: int
-    """Byte of it where it stops making sense."""
-
-    what: str | None
-    """What is wrong there; None: it has too many spans."""
+    traces: bytes
+    """uint64: which traces of a `PushBytesRequest` cannot be; empty: the record itself."""
+    details: list[tuple[int, int, str | None]]
+    """Of the record or the first ten traces: size, byte where it stops making sense, what is
+    wrong there (None: there are too many spans)."""
 
 @final
 class Columns:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterable
 
 from consumer.decode.interface import (
     BYTES_A_SPAN,
@@ -42,15 +43,34 @@ def failed_record(record: int, value: bytes, error: UndecodableError) -> Failure
     return Failure(record, error.reason, str(error), value)
 
 
-def failed_traces(record: int, value: bytes, errors: Mapping[int, UndecodableError]) -> Failure:
-    """Some traces of a sound `PushBytesRequest` cannot be decoded: ``errors``, by index."""
-    request = PUSH_BYTES.FromString(value)
-    broken = PUSH_BYTES(
-        traces=[request.traces[index] for index in errors],
-        skip_metrics_generation=request.skip_metrics_generation,
-    )
-    texts = [f"trace {index}: {error}" for index, error in errors.items()]
-    if len(texts) > MOST_TEXTS:
-        texts[MOST_TEXTS:] = [f"and {len(texts) - MOST_TEXTS:,} more traces"]
-    first = next(iter(errors.values()))
-    return Failure(record, first.reason, "; ".join(texts), broken.SerializeToString())
+class BrokenTraces:
+    """The traces of a sound `PushBytesRequest` that cannot be decoded.
+
+    Bound: of each its index; of the first :data:`MOST_TEXTS` also what is wrong.
+    """
+
+    def __init__(self, indices: bytes = b"", first: Iterable[UndecodableError] = ()) -> None:
+        """``indices`` as native uint64; ``first``: at most :data:`MOST_TEXTS` explanations."""
+        self._indices = array("Q", indices)
+        self._first = list(first)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def add(self, index: int, error: UndecodableError) -> None:
+        """Trace ``index`` cannot be decoded."""
+        self._indices.append(index)
+        if len(self._first) < MOST_TEXTS:
+            self._first.append(error)
+
+    def failure(self, record: int, value: bytes) -> Failure:
+        """What is wrong with the record, and what is left of it."""
+        request = PUSH_BYTES.FromString(value)
+        broken = PUSH_BYTES(skip_metrics_generation=request.skip_metrics_generation)
+        broken.traces.extend(request.traces[index] for index in self._indices)
+        # The other indices have no text.
+        explained = zip(self._indices, self._first, strict=False)
+        texts = [f"trace {index}: {error}" for index, error in explained]
+        if len(self) > MOST_TEXTS:
+            texts.append(f"and {len(self) - MOST_TEXTS:,} more traces")
+        return Failure(record, self._first[0].reason, "; ".join(texts), broken.SerializeToString())

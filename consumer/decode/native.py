@@ -7,16 +7,14 @@ module gives its columns their names. Importing it fails where the extension is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
-from operator import attrgetter
 
 import numpy as np
 import spanmill_native
 
 from consumer.decode.failures import (
+    BrokenTraces,
     UndecodableError,
     failed_record,
-    failed_traces,
     malformed,
     too_many_spans,
 )
@@ -41,7 +39,7 @@ class NativeDecoder:
         table = Records(records.tenants, records.tenant, records.time_ms, records.lane, skip)
         return Decoded(
             batch=self._batch(columns, table),
-            failures=_failures(columns.faults, records.values),
+            failures=[_failure(fault, records.values[fault.record]) for fault in columns.faults],
             spans_received=np.frombuffer(columns.spans, np.int64),
         )
 
@@ -101,23 +99,13 @@ def _links(columns: spanmill_native.Columns) -> Links:
     )
 
 
-def _failures(faults: Sequence[spanmill_native.Fault], values: Sequence[bytes]) -> list[Failure]:
-    """One failure for each record that has faults."""
-    return [
-        _failure(record, values[record], list(of_record))
-        for record, of_record in groupby(faults, attrgetter("record"))
-    ]
+def _failure(fault: spanmill_native.Fault, value: bytes) -> Failure:
+    errors = map(_error, fault.details)
+    if not fault.traces:
+        return failed_record(fault.record, value, next(errors))
+    return BrokenTraces(fault.traces, errors).failure(fault.record, value)
 
 
-def _failure(record: int, value: bytes, faults: Sequence[spanmill_native.Fault]) -> Failure:
-    errors = {fault.trace: _error(fault) for fault in faults}
-    whole = errors.pop(None, None)
-    if whole is not None:
-        return failed_record(record, value, whole)
-    return failed_traces(record, value, {i: error for i, error in errors.items() if i is not None})
-
-
-def _error(fault: spanmill_native.Fault) -> UndecodableError:
-    if fault.what is None:
-        return too_many_spans(fault.size_bytes)
-    return malformed(f"byte {fault.offset}: {fault.what}")
+def _error(detail: tuple[int, int, str | None]) -> UndecodableError:
+    size_bytes, offset, what = detail
+    return too_many_spans(size_bytes) if what is None else malformed(f"byte {offset}: {what}")

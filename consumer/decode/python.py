@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from consumer.decode import ids
 from consumer.decode.dictionary import Dictionary
 from consumer.decode.failures import (
+    BrokenTraces,
     UndecodableError,
     failed_record,
-    failed_traces,
     malformed,
     too_many_spans,
 )
@@ -54,40 +54,65 @@ class PythonDecoder:
         failures: list[Failure] = []
         spans_received = np.zeros(len(records), dtype=np.int64)
         skip = np.zeros(len(records), dtype=np.bool_)
-        strings = Dictionary()
-        resources = _ResourceRows(self._projection, strings)
-        spans = _SpanRows(self._projection, strings)
+        rows = _Rows(self._projection)
         for index, value in enumerate(records.values):
-            before = len(spans)
-            traces, skip[index], failure = self._parse(index, value)
+            before = len(rows)
+            if self._push_bytes:
+                failure, skip[index] = _read_push(index, value, rows)
+            else:
+                failure = _read_traces(index, value, rows)
             if failure is not None:
                 failures.append(failure)
-            for resource_spans in (rs for trace in traces for rs in trace.resource_spans):
-                resource = resources.append(resource_spans.resource)
-                for scope_spans in resource_spans.scope_spans:
-                    spans.extend(scope_spans.spans, index, resource)
-            spans_received[index] = len(spans) - before
+            spans_received[index] = len(rows) - before
         table = Records(records.tenants, records.tenant, records.time_ms, records.lane, skip)
-        batch = spans.batch(table, resources.table())
-        return Decoded(batch, failures, spans_received)
+        return Decoded(rows.batch(table), failures, spans_received)
 
-    def _parse(self, record: int, value: bytes) -> tuple[list[Message], bool, Failure | None]:
-        """What can be parsed, whether to skip it, and what is wrong with the rest."""
+
+class _Rows:
+    """Grows into a batch."""
+
+    def __init__(self, projection: Projection) -> None:
+        strings = Dictionary()
+        self._resources = _ResourceRows(projection, strings)
+        self._spans = _SpanRows(projection, strings)
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+    def extend(self, record: int, traces: Message) -> None:
+        """Add a row for each resource and each span."""
+        for resource_spans in traces.resource_spans:
+            resource = self._resources.append(resource_spans.resource)
+            for scope_spans in resource_spans.scope_spans:
+                self._spans.extend(scope_spans.spans, record, resource)
+
+    def batch(self, records: Records) -> SpanBatch:
+        """All rows as columns."""
+        return self._spans.batch(records, self._resources.table())
+
+
+def _read_traces(record: int, value: bytes, rows: _Rows) -> Failure | None:
+    try:
+        rows.extend(record, _parse_traces(value))
+    except UndecodableError as error:
+        return failed_record(record, value, error)
+    return None
+
+
+def _read_push(record: int, value: bytes, rows: _Rows) -> tuple[Failure | None, bool]:
+    """What is wrong with a record, and whether its sender wants no metrics of it."""
+    try:
+        request = _parse_push(value)
+    except UndecodableError as error:
+        return failed_record(record, value, error), False
+    broken = BrokenTraces()
+    for index, trace in enumerate(request.traces):
         try:
-            if not self._push_bytes:
-                return [_parse_traces(value)], False, None
-            request = _parse_push(value)
+            rows.extend(record, _parse_traces(trace))
         except UndecodableError as error:
-            return [], False, failed_record(record, value, error)
-        traces: list[Message] = []
-        errors: dict[int, UndecodableError] = {}
-        for index, trace in enumerate(request.traces):
-            try:
-                traces.append(_parse_traces(trace))
-            except UndecodableError as error:
-                errors[index] = error
-        failure = failed_traces(record, value, errors) if errors else None
-        return traces, request.skip_metrics_generation, failure
+            broken.add(index, error)
+    failure = broken.failure(record, value) if broken else None
+    return failure, request.skip_metrics_generation
 
 
 def _parse_push(value: bytes) -> Message:

@@ -4,7 +4,7 @@ use bytemuck::{NoUninit, cast_slice};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
-use crate::batch::{self, Batch, Projection};
+use crate::batch::{self, Batch, Failure, Projection};
 use crate::columns::KeyColumns;
 use crate::dictionary::Dictionary;
 use crate::wanted::Wanted;
@@ -53,24 +53,33 @@ impl Walker {
     }
 }
 
+/// Broken traces of one record that are explained; `MOST_TEXTS` of the Python side.
+const MOST_DETAILS: usize = 10;
+
+/// Size, byte offset, and what is wrong there.
+type Detail = (usize, usize, Option<&'static str>);
+
 #[pyclass(frozen, get_all)]
-#[derive(Clone)]
 struct Fault {
     record: usize,
-    trace: Option<usize>,
-    size_bytes: usize,
-    offset: usize,
-    what: Option<&'static str>,
+    traces: Py<PyBytes>,
+    details: Vec<Detail>,
 }
 
 impl Fault {
-    fn of(failure: &batch::Failure) -> Self {
-        let (offset, what) = match failure.fault {
-            batch::Fault::Malformed { offset, what } => (offset, Some(what)),
-            batch::Fault::TooManySpans => (0, None),
-        };
-        let batch::Failure { record, trace, size_bytes, .. } = *failure;
-        Fault { record, trace, size_bytes, offset, what }
+    /// Of all failures of one record.
+    fn of(py: Python<'_>, failures: &[Failure]) -> PyResult<Py<Self>> {
+        let traces: Vec<u64> =
+            failures.iter().filter_map(|failure| Some(failure.trace? as u64)).collect();
+        let details = failures.iter().take(MOST_DETAILS).map(detail).collect();
+        Py::new(py, Fault { record: failures[0].record, traces: bytes(py, &traces), details })
+    }
+}
+
+fn detail(failure: &Failure) -> Detail {
+    match failure.fault {
+        batch::Fault::Malformed { offset, what } => (failure.size_bytes, offset, Some(what)),
+        batch::Fault::TooManySpans => (failure.size_bytes, 0, None),
     }
 }
 
@@ -78,7 +87,7 @@ impl Fault {
 struct Columns {
     strings: Py<PyList>,
     valid: Py<PyBytes>,
-    faults: Vec<Fault>,
+    faults: Vec<Py<Fault>>,
     skip: Py<PyBytes>,
     spans: Py<PyBytes>,
     resource_attributes: Vec<Py<PyBytes>>,
@@ -111,10 +120,11 @@ impl Columns {
     fn of(py: Python<'_>, batch: &Batch) -> PyResult<Self> {
         let (records, resources, spans) = (&batch.records, &batch.resources, &batch.spans);
         let (strings, valid) = decode(py, &batch.strings)?;
+        let of_records = batch.failures.chunk_by(|one, next| one.record == next.record);
         Ok(Columns {
             strings,
             valid: bytes(py, &valid),
-            faults: batch.failures.iter().map(Fault::of).collect(),
+            faults: of_records.map(|failures| Fault::of(py, failures)).collect::<PyResult<_>>()?,
             skip: bytes(py, &records.skip),
             spans: bytes(py, &records.spans),
             resource_attributes: columns(py, &resources.attributes),
