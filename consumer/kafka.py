@@ -28,6 +28,8 @@ METADATA_TIMEOUT_S = 10.0
 _WATERMARK_TIMEOUT_S = 1.0
 _PURGE_TIMEOUT_S = 1.0
 
+_STRATEGY, _COOPERATIVE = "partition.assignment.strategy", "cooperative-sticky"
+
 _log = logging.getLogger(__name__)
 _client_log = logging.getLogger(CLIENT_LOG)
 
@@ -175,8 +177,11 @@ class SpanSource:
         self._ends_asked: Mapping[int, int] | None = {}
         self._record_bytes = 1_000.0
         try:
-            own = {"enable.auto.commit": "false"}
-            self._consumer = Consumer({**settings.properties, **own}, logger=_client_log)
+            properties = dict(settings.properties) | {"enable.auto.commit": "false"}
+            if properties.get("group.protocol") == "consumer":
+                properties.pop(_STRATEGY, None)  # the broker assigns; it refuses a wish
+            self._is_cooperative = properties.get(_STRATEGY, _COOPERATIVE) == _COOPERATIVE
+            self._consumer = Consumer(properties, logger=_client_log)
             self._consumer.subscribe(
                 [settings.topic],
                 on_assign=self._on_assign,
@@ -268,7 +273,10 @@ class SpanSource:
         came = [p.partition for p in partitions]
         self._assigned.update(came)
         self._began.update(self._committed(partitions))
-        self._consumer.incremental_assign(list(partitions))
+        if self._is_cooperative:
+            self._consumer.incremental_assign(list(partitions))
+        else:
+            self._consumer.assign(list(partitions))
         if self._paused:
             self._consumer.pause(list(partitions))
         self._listener.assigned(came)
