@@ -16,6 +16,7 @@ from consumer.dead_letters import DeadLetters
 from consumer.flusher import Flusher
 from consumer.intake import IntakeSettings
 from consumer.kafka import RecordWriter, SourceSettings, SpanSource
+from consumer.limits import default_limits
 from consumer.metrics import Metrics
 from consumer.pipeline import open_pipeline
 from consumer.registry import Registry, RegistrySettings
@@ -83,6 +84,7 @@ def _turn(config: Config, parts: Parts, sender: Sender, stop: threading.Event) -
 def _parts(config: Config, sender: Sender, reporter: Reporter, clock: Clock) -> Parts:
     started_ms = clock.now_ms()
     registry = Registry(registry_settings(config), started_ms=started_ms)
+    registry.limit({}, default_limits(config))
     return Parts(
         pipeline=open_pipeline(config),
         registry=registry,
@@ -120,6 +122,7 @@ def registry_settings(config: Config) -> RegistrySettings:
         tenant_label=registry.inject_tenant_id_as,
         max_name_bytes=registry.max_label_name_length,
         max_value_bytes=registry.max_label_value_length,
+        limiter_type=config.metrics_generator.limiter_type,
     )
 
 

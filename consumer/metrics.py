@@ -8,61 +8,18 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-)
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from consumer.metric_maker import Maker
+from consumer.series_metrics import SeriesMetrics
 
 Rebalance = Literal["assigned", "revoked", "lost"]
 
 _TICK_SECONDS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0)
 _REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """A line of the reference."""
-
-    name: str
-    type: str
-    labels: tuple[str, ...]
-    help: str
-
-
-@dataclass(slots=True)
-class Maker:
-    """Makes metrics on one registry and remembers what they are."""
-
-    registry: CollectorRegistry
-    made: list[Description] = field(default_factory=list)
-
-    def counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
-        """Make a counter; ``name`` is without prefix, ``_total`` is added."""
-        self.made.append(Description(f"spanmill_{name}_total", "counter", tuple(labels), text))
-        return Counter(f"spanmill_{name}", text, labels, registry=self.registry)
-
-    def gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
-        """Make a gauge."""
-        self.made.append(Description(f"spanmill_{name}", "gauge", tuple(labels), text))
-        return Gauge(f"spanmill_{name}", text, labels, registry=self.registry)
-
-    def histogram(
-        self, name: str, text: str, buckets: Sequence[float], labels: Sequence[str] = ()
-    ) -> Histogram:
-        """Make a classic histogram with these bounds, in seconds."""
-        self.made.append(Description(f"spanmill_{name}", "histogram", tuple(labels), text))
-        return Histogram(
-            f"spanmill_{name}", text, labels, registry=self.registry, buckets=tuple(buckets)
-        )
 
 
 class Metrics:
@@ -74,6 +31,7 @@ class Metrics:
         self.intake = IntakeMetrics(maker)
         self.partitions = PartitionMetrics(maker)
         self.processing = ProcessingMetrics(maker)
+        self.series = SeriesMetrics(maker)
         self.ticks = TickMetrics(maker)
         self.remote_write = RemoteWriteMetrics(maker)
         self.descriptions = tuple(maker.made)
@@ -198,7 +156,6 @@ class ProcessingMetrics:
     """What became of the spans: used or discarded, each once by each processor."""
 
     def __init__(self, maker: Maker) -> None:
-        tenant = ("tenant",)
         self._used = maker.counter(
             "spans_used", "Spans that counted in a series.", ("tenant", "processor")
         )
@@ -214,9 +171,6 @@ class ProcessingMetrics:
             "edges_expired", "Half edges whose time ran out, by the half that came.", ("kind",)
         )
         self._pending = maker.gauge("edges_pending", "Half edges that wait for the other half.")
-        self._active = maker.gauge("active_series", "Series that are written at a tick.", tenant)
-        self._added = maker.counter("series_added", "Series that began.", tenant)
-        self._removed = maker.counter("series_removed", "Series that ended.", tenant)
 
     def used(self, processor: str, spans: Mapping[str, int]) -> None:
         """Count spans by tenant that ``processor`` used."""
@@ -235,12 +189,6 @@ class ProcessingMetrics:
         for kind, count in expired.items():
             self._expired.labels(kind).inc(count)
         self._pending.set(pending)
-
-    def series(self, tenant: str, *, active: int, added: int = 0, removed: int = 0) -> None:
-        """Say how many series ``tenant`` has, and count those that began and ended."""
-        self._active.labels(tenant).set(active)
-        self._added.labels(tenant).inc(added)
-        self._removed.labels(tenant).inc(removed)
 
 
 class TickMetrics:

@@ -13,6 +13,7 @@ import orjson
 from consumer.config.model import Config
 from consumer.decode import Encoding, Failure, RawRecords, open_decoder
 from consumer.errors import InputError
+from consumer.limits import default_limits
 from consumer.otlp_files import read_records
 from consumer.pipeline import Pipeline, build_processors, projection_of
 from consumer.registry import Registry, RegistrySettings
@@ -93,8 +94,11 @@ def registry_of(config: Config) -> Registry:
         tenant_label=registry.inject_tenant_id_as,
         max_name_bytes=registry.max_label_name_length,
         max_value_bytes=registry.max_label_value_length,
+        limiter_type=config.metrics_generator.limiter_type,
     )
-    return Registry(settings, started_ms=_TIME_MS)
+    series = Registry(settings, started_ms=_TIME_MS)
+    series.limit({}, default_limits(config))
+    return series
 
 
 def _lines(block: SeriesBlock) -> Iterator[tuple[tuple[str, list[tuple[str, str]]], bytes]]:

@@ -91,14 +91,11 @@ class Reporter:
 
     def series(self, registry: Registry) -> None:
         """How many series there are, and what came and went since the last time."""
-        active, changes = registry.active_series(), registry.changes()
-        for tenant in active.keys() | changes.removed.keys():
-            self._metrics.processing.series(
-                tenant,
-                active=active[tenant],
-                added=changes.added[tenant],
-                removed=changes.removed[tenant],
-            )
+        changes = registry.changes()
+        self._metrics.series.changed(changes)
+        self._metrics.series.label_values(registry.label_values())
+        for tenant, usage in registry.usage().items():
+            self._metrics.series.uses(tenant, usage)
 
     def commit_failed(self, error: Exception) -> None:
         """The group did not take the offsets; they are committed later."""

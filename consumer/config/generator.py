@@ -113,6 +113,8 @@ class MetricsGeneratorConfig(Block):
     """How series are kept and labelled."""
     storage: StorageConfig = StorageConfig()
     """Where the series go."""
+    limiter_type: Literal["series", "entity"] = "series"
+    """What is limited per tenant: `max_active_series`, or `max_active_entities`."""
     metrics_ingestion_time_range_slack: Annotated[DurationMs, duration("0s", HUNDRED_YEARS)] = (
         30_000
     )

@@ -59,6 +59,15 @@ class GeneratorLimits(Block):
     """Time between two ticks; 0: as in `metrics_generator.registry`."""
     ingestion_time_range_slack: Annotated[DurationMs, duration("0s", "12h")] = 0
     """The slack; 0: as in `metrics_generator`."""
+    max_active_series: Annotated[int, Field(ge=0)] = 0
+    """Most series of a tenant in one worker, with `limiter_type: series`; 0: no limit. What has no
+    room counts in one series a metric with the label `metric_overflow="true"`."""
+    max_active_entities: Annotated[int, Field(ge=0)] = 0
+    """Most label sets of a tenant in one worker, whatever metrics they have, with
+    `limiter_type: entity`; 0: no limit."""
+    max_cardinality_per_label: Annotated[int, Field(ge=0)] = 0
+    """Most values of a label (about, within a `stale_duration`); while there are more, each value
+    of that label becomes `__cardinality_overflow__`; 0: no limit."""
     ring_size: int | None = None
     """Tempo's ring."""
     forwarder: Mapping[str, object] | None = Field(default=None, repr=False)

@@ -68,6 +68,7 @@ class Changes:
 class Usage:
     """What a tenant has, and about what it would have without limits."""
 
+    limiter: LimiterType
     limits: TenantLimits
     series: int
     series_demand: int
@@ -132,6 +133,7 @@ class Admission:
         hashes: LabelHashes,
         window_ms: int,
     ) -> None:
+        self._limiter = limiter
         self._by_entity = limiter == "entity"
         self._limits = limits
         self._tenants = tenants
@@ -141,6 +143,8 @@ class Admission:
         self._demand = SlidingSketches[tuple[int, int]](window_ms)
         """(tenant, series of the family; 0 for entities) -> what was refused."""
         self._limited: Counter[int] = Counter()
+        self._used: set[int] = set()
+        """The tenants that had something when it was last told."""
 
     def refused(self, arrival: Arrival) -> Flags | None:
         """What of ``arrival`` must go to an overflow series (bool[g, f]), ``None`` for nothing."""
@@ -208,7 +212,7 @@ class Admission:
         self._demand.keep(np.zeros(len(self._demand), np.bool_))
 
     def usage(self, time_ms: int) -> Mapping[str, Usage]:
-        """By tenant, for those that have something or had something refused of late."""
+        """By tenant, for those that have something, or had when this was last asked."""
         self._demand.move_to(time_ms)
         more_series: Counter[int] = Counter()
         more_entities: Counter[int] = Counter()
@@ -216,10 +220,12 @@ class Admission:
             more_series[tenant] += size * number
             more_entities[tenant] += 0 if size else number
         entities = self._entities.active()
-        codes = {*np.flatnonzero(self._series).tolist(), *more_series, *entities}
+        used = {*np.flatnonzero(self._series).tolist(), *more_series, *more_entities, *entities}
+        codes, self._used = used | self._used, used
         series = {code: int(self._reach(code + 1)[code]) for code in codes}
         return {
             self._tenants.text[code]: Usage(
+                limiter=self._limiter,
                 limits=self._limits.of(self._tenants.text[code]),
                 series=series[code],
                 series_demand=series[code] + more_series[code],

@@ -1,10 +1,12 @@
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from consumer.metrics import Metrics, reference
+from consumer.registry import Changes, TenantLimits, Usage
 from consumer.remote_write.observer import Observer
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -92,7 +94,6 @@ def test_what_became_of_spans_is_counted(metrics: Metrics, registry: CollectorRe
     metrics.processing.used("span-metrics", {"a": 3})
     metrics.processing.discarded("service-graphs", {("a", "no_kind"): 2})
     metrics.processing.edges(paired={"database": 1}, expired={"client": 2}, pending=7)
-    metrics.processing.series("a", active=5, added=6, removed=1)
     series = exposed(registry)
     assert series['spanmill_spans_used_total{processor="span-metrics",tenant="a"}'] == 3
     labels = '{processor="service-graphs",reason="no_kind",tenant="a"}'
@@ -100,9 +101,53 @@ def test_what_became_of_spans_is_counted(metrics: Metrics, registry: CollectorRe
     assert series['spanmill_edges_paired_total{kind="database"}'] == 1
     assert series['spanmill_edges_expired_total{kind="client"}'] == 2
     assert series["spanmill_edges_pending"] == 7
+
+
+def test_what_tenants_have_is_shown_beside_what_they_may_have(
+    metrics: Metrics, registry: CollectorRegistry
+) -> None:
+    limits = TenantLimits(max_active_series=9, max_active_entities=4, max_cardinality_per_label=3)
+    metrics.series.uses("a", Usage("series", limits, 5, 8, 0, 0))
+    metrics.series.uses("b", Usage("entity", limits, 5, 5, 2, 6))
+    series = exposed(registry)
     assert series['spanmill_active_series{tenant="a"}'] == 5
-    assert series['spanmill_series_added_total{tenant="a"}'] == 6
-    assert series['spanmill_series_removed_total{tenant="a"}'] == 1
+    assert series['spanmill_active_series_demand_estimate{tenant="a"}'] == 8
+    assert series['spanmill_max_active_series{tenant="a"}'] == 9
+    assert 'spanmill_active_entities{tenant="a"}' not in series
+    assert series['spanmill_max_active_series{tenant="b"}'] == 0
+    assert series['spanmill_active_entities{tenant="b"}'] == 2
+    assert series['spanmill_active_entities_demand_estimate{tenant="b"}'] == 6
+    assert series['spanmill_max_active_entities{tenant="b"}'] == 4
+    assert series['spanmill_max_cardinality_per_label{tenant="b"}'] == 3
+
+
+def test_what_came_went_and_was_kept_out_is_counted(
+    metrics: Metrics, registry: CollectorRegistry
+) -> None:
+    metrics.series.changed(
+        Changes(
+            added=Counter(a=1),
+            removed=Counter(a=2),
+            limited=Counter(a=3),
+            entities_added=Counter(a=4),
+            entities_removed=Counter(a=5),
+            entities_limited=Counter(a=6),
+            values_limited=Counter({("a", "path"): 7}),
+        )
+    )
+    metrics.series.label_values({("a", "path"): 8})
+    series = exposed(registry)
+    names = [
+        f"spanmill_{noun}_{what}_total"
+        for noun in ("series", "entities")
+        for what in ("added", "removed", "limited")
+    ]
+    assert [series[f'{name}{{tenant="a"}}'] for name in names] == [1, 2, 3, 4, 5, 6]
+    of_label = '{label_name="path",tenant="a"}'
+    assert series[f"spanmill_label_values_limited_total{of_label}"] == 7
+    assert series[f"spanmill_label_cardinality_demand_estimate{of_label}"] == 8
+    metrics.series.label_values({})
+    assert f"spanmill_label_cardinality_demand_estimate{of_label}" not in exposed(registry)
 
 
 def test_ticks_are_timed(metrics: Metrics, registry: CollectorRegistry) -> None:
