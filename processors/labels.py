@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from processors.batch import ABSENT, EMPTY, Codes, Mask, Strings
 
+INTRINSIC_LABELS = ("service", "span_name", "span_kind", "status_code", "status_message")
+"""Reserved on span metrics, whether or not they are on (tempo-behaviour.md 1.1)."""
+
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_]")
 
 
@@ -67,13 +70,15 @@ class Dictionary:
         """Whether each string is UTF-8, by code."""
         return np.concatenate([self._strings.valid, np.array(self._added_valid, dtype=np.bool_)])
 
-    def valid(self, columns: Sequence[Codes]) -> Mask:
-        """Rows whose strings are all UTF-8 (bool[n])."""
+    def valid(self, columns: Sequence[Codes], rows: int) -> Mask:
+        """The rows, of ``rows``, whose strings in all ``columns`` are UTF-8 (bool[rows])."""
         valid = self.validity()
         if valid.all():
-            return np.ones(len(columns[0]), dtype=np.bool_)
-        rows: Mask = np.logical_and.reduce([valid[column] for column in columns])
-        return rows
+            return np.ones(rows, dtype=np.bool_)
+        kept = np.ones(rows, dtype=np.bool_)
+        for column in columns:
+            kept &= valid[column]
+        return kept
 
 
 def _is_utf8(text: str) -> bool:

@@ -19,7 +19,7 @@ from processors.delta import DeltaFrame, Family, Instrument, Output, Schema, cou
 from processors.edges import Edges, concatenate
 from processors.grouping import group
 from processors.halves import NOBODY, HalfStore
-from processors.histograms import observe_measured
+from processors.histograms import observe
 from processors.keys import span_keys, trace_keys
 from processors.labels import Dictionary, label_name, prefer, without_empty
 from processors.pairing import Halves, NewPairing, Pairs, Side
@@ -287,11 +287,11 @@ class ServiceGraphs:
         failed = self._of(edges.client_half, "failed") | self._of(edges.server_half, "failed")
         failures = groups.sum(failed)
         bounds = self._families[2].bounds
-        server = observe_measured(groups, edges.server_seconds, bounds)
-        client = observe_measured(groups, edges.client_seconds, bounds)
+        server = observe(groups, edges.server_seconds, bounds)
+        client = observe(groups, edges.client_seconds, bounds)
         values = [groups.count()[:, np.newaxis], failures[:, np.newaxis], server, client]
         if self._config.enable_messaging_system_latency_histogram:
-            values.append(observe_measured(groups, self._in_transit(edges), bounds))
+            values.append(observe(groups, self._in_transit(edges), bounds))
         tenants, tenant_code = np.unique(tenant[groups.first], return_inverse=True)
         return DeltaFrame(
             schema=Schema(label_names=tuple(labels), families=self._families),
@@ -301,6 +301,8 @@ class ServiceGraphs:
             labels=np.column_stack([codes[groups.first] for codes in labels.values()]),
             values=tuple(values),
             present=(None, *map(_is_observed, values[1:])),
+            first=half[groups.first],
+            spans=values[0][:, 0],
         )
 
     def _in_transit(self, edges: Edges) -> NDArray[np.float64]:

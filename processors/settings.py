@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic_core import PydanticCustomError
+
+SEVERAL = "several_problems"
+"""Type of the pydantic error that carries problems with their own paths."""
+
+Finding = tuple[tuple[str | int, ...], str]
+"""A path below the block that is checked, and the text of the problem."""
 
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -15,6 +23,12 @@ class Settings(BaseModel):
     """Base of every block of the configuration: frozen; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def refuse(findings: Sequence[Finding]) -> None:
+    """Raise all ``findings`` as one pydantic error; nothing when there are none."""
+    if findings:
+        raise PydanticCustomError(SEVERAL, "several problems", {"findings": tuple(findings)})
 
 
 def parse_duration_ms(text: object) -> int:

@@ -7,9 +7,9 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr
 
-from consumer.config.checks import Block, duration, refuse
+from consumer.config.checks import Block, duration
 from consumer.config.environment import host_name
-from processors.settings import DurationMs
+from processors.settings import DurationMs, Finding, refuse
 
 Encoding = Literal["otlp_proto", "otlp_json", "tempo"]
 ENCODINGS: tuple[str, ...] = get_args(Encoding)
@@ -43,7 +43,7 @@ def _property_text(value: object) -> object:
 
 
 def _check_client(client: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
-    findings: list[tuple[tuple[str | int, ...], str]] = []
+    findings: list[Finding] = []
     for key in client:
         instead = OWN_CLIENT_KEYS.get(key)
         if instead:

@@ -9,33 +9,20 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict
-from pydantic_core import PydanticCustomError
 
 from processors.service_graphs import ServiceGraphsConfig
-from processors.settings import Settings, parse_duration_ms
+from processors.settings import Finding, Settings, parse_duration_ms, refuse
 from processors.span_metrics import SpanMetricsConfig
-
-SEVERAL = "several_problems"
-"""Type of the pydantic error that carries problems with their own paths."""
 
 _LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NOT_IN_LABEL = re.compile(r"[^A-Za-z0-9_]")
 _LABELS_OF_SPAN_METRICS = ("service", "span_name", "span_kind", "status_code", "status_message")
-
-Finding = tuple[tuple[str | int, ...], str]
-"""A path below the block that is checked, and the text of the problem."""
 
 
 class Block(Settings):
     """A block of the configuration; the docstring of a field describes it in the reference."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
-
-
-def refuse(findings: Sequence[Finding]) -> None:
-    """Raise all ``findings`` as one pydantic error; nothing when there are none."""
-    if findings:
-        raise PydanticCustomError(SEVERAL, "several problems", {"findings": tuple(findings)})
 
 
 def within(least: str, most: str) -> Callable[[int], int]:

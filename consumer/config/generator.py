@@ -9,17 +9,15 @@ from pydantic import AfterValidator, Field
 
 from consumer.config.checks import (
     Block,
-    Finding,
     LabelName,
     check_label_name,
     check_service_graphs,
     check_span_metrics,
     duration,
-    refuse,
 )
 from consumer.config.remote_write import RemoteWriteConfig
 from processors.service_graphs import ServiceGraphsConfig
-from processors.settings import DurationMs
+from processors.settings import DurationMs, Finding, refuse
 from processors.span_metrics import SpanMetricsConfig
 
 HUNDRED_YEARS = "876000h"

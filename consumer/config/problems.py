@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from consumer.config import shape
-from consumer.config.checks import SEVERAL
 from consumer.config.model import Config
 from consumer.config.tempo import NOT_YET
 from consumer.errors import Problem
+from processors.settings import SEVERAL
 
 _EXPECTED: Mapping[str, str] = {
     "string_type": "text",
@@ -27,6 +27,7 @@ _EXPECTED: Mapping[str, str] = {
     "model_type": "keys with values",
     "finite_number": "a finite number",
     "string_too_short": "text that is not empty",
+    "too_short": "at least {min_length}",
     "greater_than": "a number above {gt}",
     "greater_than_equal": "a number of at least {ge}",
     "less_than": "a number below {lt}",
@@ -79,7 +80,7 @@ def _value(value: object, path: shape.Path) -> str:
     if isinstance(value, dict):
         return "keys with values"
     if isinstance(value, list | tuple):
-        return "a list"
+        return "a list" if value else "an empty list"
     if value is None:
         return "nothing"
     if shape.is_secret(Config, path):

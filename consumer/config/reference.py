@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from typing import Literal, get_args, get_origin
@@ -71,11 +72,36 @@ _MEANINGS: Mapping[str, str] = {
     "span_metrics.dimension_mappings[].name": "The label.",
     "span_metrics.dimension_mappings[].source_labels": "The attributes, in order.",
     "span_metrics.dimension_mappings[].join": "What stands between their values.",
+    "span_metrics.dimension_mappings[].first_non_empty": (
+        "Take the first value that is not empty instead of joining all (not in Tempo)."
+    ),
+    "span_metrics.span_multiplier_key": (
+        "The attribute that holds the sampling ratio; a span counts 1/ratio times."
+    ),
+    "span_metrics.enable_tracestate_span_multiplier": (
+        "Take the weight of a span from `ot=th:…` in its trace state, if there."
+    ),
+    "span_metrics.filter_policies": "Which spans count; all without any policy.",
+    "span_metrics.filter_policies[].include": "Spans must match all blocks of this kind.",
+    "span_metrics.filter_policies[].include_any": "Spans that match one block are taken.",
+    "span_metrics.filter_policies[].exclude": "Spans that match are left out.",
+    "span_metrics.metric_names": (
+        "`otel` writes `traces_span_metrics_calls_total` and `…_duration_seconds` with "
+        "`service_name` instead; `both` doubles the series (not in Tempo)."
+    ),
     "span_metrics.enable_target_info": "Write `traces_target_info`; label `job` and `instance`.",
     "span_metrics.target_info_excluded_dimensions": "Attributes that it leaves out.",
     "span_metrics.enable_instance_label": "Label `instance`, with `enable_target_info`.",
 }
 """Keys of the processors whose models do not describe them."""
+
+_POLICY_MEANINGS: Mapping[str, str] = {
+    "match_type": "Compare values as they are, or with regular expressions (RE2).",
+    "attributes": "The conditions; a span must meet all of them.",
+    "attributes[].key": "`kind`, `status`, `name`, `resource.<attribute>` or `span.<attribute>`.",
+    "attributes[].value": "The value, or the regular expression.",
+}
+"""Keys of each block of a filter policy."""
 
 
 def reference() -> str:
@@ -101,6 +127,9 @@ def _row(key: shape.Key) -> str:
 
 
 def _meaning(pattern: str) -> str:
+    policy = re.fullmatch(r".*\.filter_policies\[\]\.\w+\.(.*)", pattern)
+    if policy:
+        return _POLICY_MEANINGS[policy[1]]
     return _MEANINGS.get(pattern.removeprefix("metrics_generator.processor."), "")
 
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, PlainSerializer, SecretStr, model_validator
 
-from consumer.config.checks import Block, Finding, check_url, duration, refuse
-from processors.settings import DurationMs
+from consumer.config.checks import Block, check_url, duration
+from processors.settings import DurationMs, Finding, refuse
 
 _RESERVED_HEADERS = {
     "authorization": "use authorization or basic_auth",

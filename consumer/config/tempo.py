@@ -20,9 +20,6 @@ NOT_YET: Mapping[str, object] = {
     f"{_SERVICE_GRAPHS}.span_multiplier_key": "",
     f"{_SERVICE_GRAPHS}.enable_tracestate_span_multiplier": False,
     f"{_SERVICE_GRAPHS}.filter_policies": [],
-    f"{_SPAN_METRICS}.span_multiplier_key": "",
-    f"{_SPAN_METRICS}.enable_tracestate_span_multiplier": False,
-    f"{_SPAN_METRICS}.filter_policies": [],
     f"{_GENERATOR}.processor.host_info": {
         "host_identifiers": ["k8s.node.name", "host.id"],
         "metric_name": "traces_host_info",
