@@ -57,7 +57,7 @@ class Multiplier:
 
 
 def _ratio(batch: SpanBatch, codes: Codes) -> NDArray[np.float64]:
-    """The sampling ratio in a typed column; 0 where there is no positive finite number."""
+    """The sampling ratio in a typed column; 0 where it is none that can be divided by."""
     distinct, of_row = np.unique(codes, return_inverse=True)
     text = batch.strings.text
     ratios = [0.0 if code == ABSENT else _number(text[code]) for code in distinct.tolist()]
@@ -68,7 +68,7 @@ def _number(typed: str) -> float:
     if typed[0] not in (TYPE_MARKS["int"], TYPE_MARKS["double"]):
         return 0.0
     number = float(typed[1:])
-    return number if 0 < number < float("inf") else 0.0
+    return number if number > 0 and 0 < 1 / number < float("inf") else 0.0
 
 
 def _adjusted(batch: SpanBatch, codes: Codes) -> NDArray[np.float64]:
@@ -80,17 +80,19 @@ def _adjusted(batch: SpanBatch, codes: Codes) -> NDArray[np.float64]:
 def adjusted_count(trace_state: str) -> float:
     """The adjusted count that the ``ot`` member of ``trace_state`` tells; 0 if it tells none.
 
-    A fractional count becomes one of its two neighbours when the member holds a random
-    value, so that the mean over random values is the count.
+    A member with a malformed field tells nothing. A fractional count becomes one of its
+    two neighbours when the member holds a random value, so that the mean over random
+    values is the count.
     """
     fields = _ot_fields(trace_state)
-    threshold = fields.get("th", "")
+    threshold, randomness = fields.get("th", ""), fields.get("rv")
     if not _THRESHOLD.fullmatch(threshold):
+        return 0.0
+    if randomness is not None and not _RANDOMNESS.fullmatch(randomness):
         return 0.0
     kept = _THRESHOLDS - int(threshold.ljust(_HEX_DIGITS, "0"), 16)
     count = _THRESHOLDS / kept
-    randomness = fields.get("rv", "")
-    if count.is_integer() or not _RANDOMNESS.fullmatch(randomness):
+    if count.is_integer() or randomness is None:
         return count
     floor = float(int(count))
     drawn = (int(randomness, 16) >> (56 - _RANDOM_BITS)) / (1 << _RANDOM_BITS)

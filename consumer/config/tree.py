@@ -1,7 +1,8 @@
 """YAML text as a tree of plain values: keys are text, ``${VAR}`` is expanded.
 
-The scalars are those of YAML 1.2's core schema, and ``yes``/``no``/``on``/``off`` as Go
-programs take them; there are no dates and no numbers to base 60. Bound: a file of more
+The scalars are those of YAML 1.2's core schema, and ``yes``/``no``/``on``/``off``/``y``/``n``
+as Go programs take them (the letters not where text belongs); there are no dates and no
+numbers to base 60. Bound: a file of more
 than ``MAX_NODES`` values, aliases counted each time, is refused.
 """
 
@@ -29,8 +30,8 @@ _WORDS: Mapping[str, object] = {
     "": None,
     "~": None,
     "null": None,
-    **dict.fromkeys(("true", "yes", "on"), True),
-    **dict.fromkeys(("false", "no", "off"), False),
+    **dict.fromkeys(("true", "yes", "on", "y"), True),
+    **dict.fromkeys(("false", "no", "off", "n"), False),
     ".inf": float("inf"),
     "+.inf": float("inf"),
     "-.inf": float("-inf"),
@@ -152,7 +153,8 @@ class _Reader:
     def _text(self, node: ScalarNode, path: shape.Path) -> object:
         text = self.expand(node.value, path)
         plain = node.style is None
-        if text != node.value and shape.wants_text(shape.at(Config, path)):
+        is_text = shape.wants_text(shape.at(Config, path))
+        if is_text and (text != node.value or text.lower() in ("y", "n")):
             return text
         whole = _VARIABLE.fullmatch(node.value)
         if whole and not whole["escaped"]:
