@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.batch import ABSENT, EMPTY, Codes, Mask, Strings
+from processors.grouping import group
 
 INTRINSIC_LABELS = ("service", "span_name", "span_kind", "status_code", "status_message")
 """Reserved on span metrics, whether or not they are on (tempo-behaviour.md 1.1)."""
@@ -57,10 +58,11 @@ class Dictionary:
 
     def combine(self, columns: Sequence[Codes], text: Callable[..., str]) -> Codes:
         """Codes of ``text(*texts of the row)``, called once per distinct row."""
-        rows, of_row = np.unique(np.column_stack(columns), axis=0, return_inverse=True)
+        rows = group(columns)
         lookup = self.text()
-        codes = [self.code(text(*(lookup[code] for code in row))) for row in rows.tolist()]
-        return np.array(codes, dtype=np.uint32)[of_row.reshape(-1)]
+        texts = ([lookup[code] for code in column[rows.first].tolist()] for column in columns)
+        codes = [self.code(text(*row)) for row in zip(*texts, strict=True)]
+        return np.array(codes, dtype=np.uint32)[rows.of_row]
 
     def text(self) -> Sequence[str]:
         """All strings by code."""

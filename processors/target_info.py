@@ -45,17 +45,12 @@ def target_info(
 ) -> Iterator[DeltaFrame]:
     """One gauge per resource that has spans in ``batch`` and something to tell.
 
-    ``target`` are the :func:`target_labels` of each span; attributes in ``excluded`` are not
-    told. Resources with equal
-    label names share a frame (tempo-behaviour.md 1.3).
+    ``target`` are the :func:`target_labels` of each span; attributes in ``excluded`` are
+    not told. Resources with equal label names share a frame (tempo-behaviour.md 1.3).
     """
     text, valid = dictionary.text(), batch.strings.valid
     by_names: dict[tuple[str, ...], dict[tuple[int, ...], None]] = {}
-    rows, first = np.unique(batch.resource, return_index=True)
-    identities = np.column_stack(
-        [batch.tenant()[first], *(codes[first] for codes in target.values())]
-    )
-    for resource, (tenant, *of_target) in zip(rows.tolist(), identities.tolist(), strict=True):
+    for resource, (tenant, *of_target) in _distinct(batch, target):
         identity = {name: code for name, code in zip(target, of_target, strict=True) if text[code]}
         labels = _resource_labels(batch, resource, text, excluded)
         is_valid = all(code >= len(valid) or valid[code] for code in labels.values())
@@ -76,6 +71,28 @@ def target_info(
             present=(None,),
             is_info=True,
         )
+
+
+def _distinct(
+    batch: SpanBatch, target: Mapping[str, Codes]
+) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """(row of a resource, (tenant, codes of ``target``)), once for equal attributes.
+
+    Most resources of a batch are there many times, once a record.
+    """
+    table = batch.resources
+    rows, first = np.unique(batch.resource, return_index=True)
+    columns = [batch.tenant()[first], *(codes[first] for codes in target.values())]
+    identities = zip(*(column.tolist() for column in columns), strict=True)
+    keys, values = table.all_keys.tobytes(), table.all_values.tobytes()
+    offsets = (table.all_offsets * table.all_keys.itemsize).tolist()
+    seen: set[tuple[tuple[int, ...], bytes, bytes]] = set()
+    for row, identity in zip(rows.tolist(), identities, strict=True):
+        attributes = slice(offsets[row], offsets[row + 1])
+        resource = (identity, keys[attributes], values[attributes])
+        if resource not in seen:
+            seen.add(resource)
+            yield row, identity
 
 
 def _resource_labels(
