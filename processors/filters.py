@@ -146,8 +146,8 @@ class Filter:
     """A list of policies.
 
     An ``exclude`` block that matches rejects; else an ``include_any`` block that matches
-    accepts, and where there are such blocks nothing else does (golden case
-    ``sm_filter_include_and_any``); without them all ``include`` blocks must match.
+    accepts; else all ``include`` blocks must match; with ``include_any`` blocks alone a
+    span that none of them matches is rejected.
     """
 
     def __init__(self, policies: Sequence[FilterPolicy]) -> None:
@@ -165,10 +165,11 @@ class Filter:
         count = len(batch)
         excluded = _any(count, [_all(batch, block) for block in self._exclude])
         accepted = _any(count, [_all(batch, block) for block in self._include_any])
-        if not self._include_any:
+        if self._include:
+            included = [_all(batch, block) for block in self._include]
+            accepted |= np.asarray(np.logical_and.reduce(included))
+        elif not self._include_any:
             accepted[:] = True
-            for block in self._include:
-                accepted &= _all(batch, block)
         return accepted & ~excluded
 
 
