@@ -197,7 +197,7 @@ class Admission:
 
     def began(self, tenant: NDArray[np.uint32], series: Numbers) -> None:
         """So many ``series`` (int64[n]) began; a tenant may occur repeatedly."""
-        np.add.at(self._reach(int(tenant.max()) + 1), tenant, series)
+        np.add.at(self._reach(int(tenant.max(initial=0)) + 1), tenant, series)
 
     def ended(self, series: Numbers) -> None:
         """So many ``series`` of each tenant (int64[tenants]) ended."""

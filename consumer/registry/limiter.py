@@ -132,6 +132,8 @@ class Entities:
             if not entities[each]:
                 del entities[each]
                 self.removed[code] += 1
+            if not entities:
+                del self._slots[code]
 
 
 def _leaders(keys: Sequence[bytes]) -> Slots:

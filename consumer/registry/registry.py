@@ -187,9 +187,9 @@ class Registry:
         missing = np.flatnonzero(slots < 0)
         if len(missing):
             slots[missing] = table.make([keys[row] for row in missing.tolist()], rows[missing])
-            self._admission.entered(table, np.unique(slots[missing]))
         born, columns = table.add(slots, arrival.columns, frame, fed, time_ms)
-        if len(born) and table is not self._overflow:
+        if table is not self._overflow:
+            self._admission.entered(table, np.unique(slots[missing]))
             self._admission.began(table.rows[born, 0], table.sizes[columns])
 
     def _add_overflow(self, frame: DeltaFrame, refused: Flags, time_ms: int) -> None:
