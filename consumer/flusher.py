@@ -68,6 +68,12 @@ class Flusher:
         return all(delivery.done for delivery, _ in self._staged)
 
     def _send(self, time_ms: int, covered: Mapping[int, int]) -> None:
+        while self._registry.is_holding:
+            # A tick tells what is held back only after this one, so this one covers nothing.
+            self._submit(time_ms, {})
+        self._submit(time_ms, covered)
+
+    def _submit(self, time_ms: int, covered: Mapping[int, int]) -> None:
         time_ms = max(time_ms, self._last_ms + _ROOM_MS)
         delivery = self._sender.submit(self._registry.collect(time_ms))
         self._last_ms = time_ms

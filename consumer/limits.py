@@ -10,7 +10,7 @@ def default_limits(config: Config) -> TenantLimits:
     """What a tenant may have of which nothing else is said."""
     limits = config.overrides.defaults.metrics_generator
     return TenantLimits(
-        max_active_series=limits.max_active_series,
-        max_active_entities=limits.max_active_entities,
-        max_cardinality_per_label=limits.max_cardinality_per_label,
+        max_active_series=limits.max_active_series or 0,
+        max_active_entities=limits.max_active_entities or 0,
+        max_cardinality_per_label=limits.max_cardinality_per_label or 0,
     )

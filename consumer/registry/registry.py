@@ -99,6 +99,14 @@ class Registry:
         self._compact()
         return Tick(time_ms, tenants)
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether something waits for the tick after the next: histograms got other bounds.
+
+        Each collection lets at least one of a label set's waiting families go on.
+        """
+        return any(table.is_holding for table in (*self._tables.values(), self._overflow))
+
     def active_series(self) -> Counter[str]:
         """Series that are alive, by tenant; those of overflow are not counted."""
         return self._admission.active_series()

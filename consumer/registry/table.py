@@ -165,6 +165,11 @@ class SeriesTable:
         self.sweep(distinct)
 
     @property
+    def is_holding(self) -> bool:
+        """Whether a family waits for its rival to tell its last."""
+        return any((self.life[:, columns] == Life.HELD).any() for columns in self.rivals)
+
+    @property
     def names(self) -> set[str]:
         """The names of the families."""
         return {family.name for family in self.families}

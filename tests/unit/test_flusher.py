@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -5,7 +6,9 @@ import pytest
 from consumer.flusher import Flusher
 from consumer.registry import Registry, RegistrySettings
 from consumer.remote_write.sender import Sender
+from processors.delta import Schema
 from tests.support.fakes import START_MS, FakeSender
+from tests.unit.registry.frames import Row, frame
 
 INTERVAL_MS = 15_000
 
@@ -105,3 +108,27 @@ def test_partitions_that_went_are_covered_by_no_tick_delivered_or_not(
     flusher.forget([0])
     sender.deliver()
     assert flusher.delivered() == {1: 2}
+
+
+def test_a_tick_covers_what_histograms_with_other_bounds_hold_back(sender: FakeSender) -> None:
+    started_ms = boundary(0) + 2_000
+    registry = Registry(RegistrySettings(interval_ms=INTERVAL_MS), started_ms=started_ms)
+    flusher = Flusher(
+        registry, cast("Sender", sender), interval_ms=INTERVAL_MS, started_ms=started_ms
+    )
+    old = frame([Row("north", "a", observed=(1.0, 0.0, 0.0, 0.1))])
+    calls, latency = old.schema.families
+    new = replace(
+        old,
+        schema=Schema(old.schema.label_names, (calls, replace(latency, bounds=(0.2, 2.0)))),
+    )
+    registry.fold([old, new], started_ms)
+    flusher.tick(boundary(1), {0: 7})
+    assert [tick.time_ms - boundary(1) for tick in sender.ticks] == [0, 2]
+    bounds = [
+        {dict(block.constant_labels).get("le") for block in tick.tenants["north"]} - {None, "+Inf"}
+        for tick in sender.ticks
+    ]
+    assert bounds[0] == {"0.1", "1"}
+    assert bounds[1] >= {"0.2", "2"}
+    assert [covered for _, covered in flusher._staged] == [{}, {0: 7}]
