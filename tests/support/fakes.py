@@ -35,6 +35,7 @@ from consumer.remote_write.series import SeriesBlock, Tick
 from consumer.reporter import Reporter
 from consumer.server import Status
 from consumer.worker import Parts, Worker, WorkerSettings
+from tests.support.clock import HandClock
 from tests.support.otlp import START_NS, record, resource_spans, span
 
 START_MS = START_NS // 1_000_000
@@ -52,25 +53,6 @@ metrics_generator:
 
 Sample: TypeAlias = tuple[int, float]
 Labels: TypeAlias = tuple[tuple[str, str], ...]
-
-
-class HandClock:
-    """Both clocks in one; time passes only when somebody sleeps."""
-
-    def __init__(self, now_ms: int = START_MS) -> None:
-        self._now_ms = float(now_ms)
-
-    def now_ms(self) -> int:
-        """Milliseconds since the epoch."""
-        return round(self._now_ms)
-
-    def monotonic_s(self) -> float:
-        """The same in seconds."""
-        return self._now_ms / 1_000
-
-    def sleep_s(self, seconds: float) -> None:
-        """Let ``seconds`` pass at once."""
-        self._now_ms += seconds * 1_000
 
 
 class FakeSource:
@@ -184,7 +166,7 @@ class Loop:
 
     def __init__(self, config: str = CONFIG, *, dead_letter_topic: str = "") -> None:
         self.journal: list[str] = []
-        self.clock = HandClock()
+        self.clock = HandClock(START_MS / 1_000)
         self.source = FakeSource(self.journal)
         self.sender = FakeSender(self.journal)
         self.letters = FakeWriter()

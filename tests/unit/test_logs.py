@@ -8,25 +8,12 @@ from typing import Any
 import pytest
 
 from consumer.logs import LimitedLog, set_level, start_logging
+from tests.support.clock import HandClock
 
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-class HandClock:
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def now_ms(self) -> int:
-        return int(self.now_s * 1000)
-
-    def monotonic_s(self) -> float:
-        return self.now_s
-
-    def sleep_s(self, seconds: float) -> None:
-        self.now_s += seconds
 
 
 @pytest.fixture(autouse=True)

@@ -12,20 +12,7 @@ from consumer.config import parse_config
 from consumer.config.shown import as_tree
 from consumer.metrics import Metrics
 from consumer.server import STUCK_AFTER_S, PartitionStatus, ServerError, Status, StatusServer
-
-
-class HandClock:
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def now_ms(self) -> int:
-        return int(self.now_s * 1000)
-
-    def monotonic_s(self) -> float:
-        return self.now_s
-
-    def sleep_s(self, seconds: float) -> None:
-        self.now_s += seconds
+from tests.support.clock import HandClock
 
 
 @pytest.fixture

@@ -11,20 +11,7 @@ from consumer.demo.shop import ShopTraffic
 from consumer.demo.topology import SHARES, SHOPS
 from consumer.distributor import Target
 from consumer.kafka import OutgoingRecord
-
-
-@dataclass
-class HandClock:
-    seconds: float = 1_700_000_000.0
-
-    def now_ms(self) -> int:
-        return int(self.seconds * 1000)
-
-    def monotonic_s(self) -> float:
-        return self.seconds
-
-    def sleep_s(self, seconds: float) -> None:
-        self.seconds += seconds
+from tests.support.clock import HandClock
 
 
 @dataclass
@@ -52,14 +39,14 @@ def run(load: Load, clock: HandClock, rounds: int) -> None:
 
 
 def test_it_writes_at_the_rate_whatever_the_size_of_a_trace() -> None:
-    clock = HandClock()
+    clock = HandClock(1_700_000_000.0)
     load = make_load(FakeWriter(), clock)
     run(load, clock, 200)
     assert load.spans == pytest.approx(500 * 10, rel=0.02)
 
 
 def test_each_tenant_gets_its_share() -> None:
-    clock = HandClock()
+    clock = HandClock(1_700_000_000.0)
     load = make_load(FakeWriter(), clock)
     run(load, clock, 200)
     for tenant, share in SHARES.items():
@@ -67,7 +54,7 @@ def test_each_tenant_gets_its_share() -> None:
 
 
 def test_after_a_stall_it_makes_up_for_a_second_only() -> None:
-    clock = HandClock()
+    clock = HandClock(1_700_000_000.0)
     load = make_load(FakeWriter(), clock)
     clock.sleep_s(3600)
     load.produce_due()
@@ -75,7 +62,7 @@ def test_after_a_stall_it_makes_up_for_a_second_only() -> None:
 
 
 def test_records_are_keyed_by_trace_id_and_carry_the_tenant() -> None:
-    clock = HandClock()
+    clock = HandClock(1_700_000_000.0)
     writer = FakeWriter()
     run(make_load(writer, clock), clock, 4)
     for record in writer.records:
@@ -89,7 +76,7 @@ def test_records_are_keyed_by_trace_id_and_carry_the_tenant() -> None:
 
 
 def test_spans_counted_are_spans_written() -> None:
-    clock = HandClock()
+    clock = HandClock(1_700_000_000.0)
     writer = FakeWriter()
     load = make_load(writer, clock)
     run(load, clock, 10)
@@ -99,7 +86,7 @@ def test_spans_counted_are_spans_written() -> None:
 
 
 def test_it_goes_on_and_says_why_when_kafka_does_not_take_records() -> None:
-    clock = HandClock()
+    clock = HandClock(1_700_000_000.0)
     load = make_load(FakeWriter(failures=["timed out"]), clock)
     run(load, clock, 2)
     assert load.failure == "timed out"
@@ -107,7 +94,7 @@ def test_it_goes_on_and_says_why_when_kafka_does_not_take_records() -> None:
 
 
 def test_its_thread_ends_with_the_block() -> None:
-    with make_load(FakeWriter(), HandClock()) as load:
+    with make_load(FakeWriter(), HandClock(1_700_000_000.0)) as load:
         pass
     load.stop()
     assert not load._thread.is_alive()

@@ -13,29 +13,17 @@ from consumer.demo import receiver as receiver_module
 from consumer.demo.receiver import PATH, Receiver
 from consumer.demo.write_request import WriteRequestError, _WriteRequest, parse_write_request
 from consumer.http_listener import HttpListener
+from tests.support.clock import HandClock
 
 SERVER = "SPAN_KIND_SERVER"
 OK, ERROR = "STATUS_CODE_UNSET", "STATUS_CODE_ERROR"
-
-
-class HandClock:
-    time_ms = 100_000
-
-    def now_ms(self) -> int:
-        return self.time_ms
-
-    def monotonic_s(self) -> float:
-        return 100.0
-
-    def sleep_s(self, seconds: float) -> None:
-        raise AssertionError(seconds)
 
 
 class Sender:
     """Writes requests as a worker does: one timestamp a tick, a zero before the first sample."""
 
     def __init__(self) -> None:
-        self.clock = HandClock()
+        self.clock = HandClock(100.0)
         self.receiver = Receiver(self.clock)
         self.known: set[tuple[tuple[str, str], ...]] = set()
 
@@ -100,7 +88,7 @@ def test_before_a_window_has_passed_rates_are_over_the_time_since_the_start() ->
 
 def test_the_start_is_when_the_load_begins_not_when_the_receiver_does() -> None:
     sender = Sender()
-    sender.clock.time_ms = 102_000
+    sender.clock.seconds = 102.0
     sender.receiver.begin()
     sender.tick("acme", 104_000, {calls("cart", "GET /", SERVER, OK): 40})
     assert sender.receiver.reports()["acme"].operations[0].rate == pytest.approx(20.0)
@@ -165,7 +153,7 @@ def test_a_tenant_is_complete_with_operations_and_edges() -> None:
 
 
 def test_two_writers_of_the_same_labels_add_up() -> None:
-    receiver = Receiver(HandClock())
+    receiver = Receiver(HandClock(100.0))
     for instance in ("one", "two"):
         request = _WriteRequest()
         series = request.timeseries.add()

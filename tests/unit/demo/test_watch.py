@@ -10,20 +10,7 @@ from rich.console import Console
 from consumer.demo.receiver import Receiver
 from consumer.demo.watch import LOOK_S, Watch
 from consumer.demo.worker_process import Progress
-
-
-@dataclass
-class HandClock:
-    seconds: float = 1000.0
-
-    def now_ms(self) -> int:
-        return int(self.seconds * 1000)
-
-    def monotonic_s(self) -> float:
-        return self.seconds
-
-    def sleep_s(self, seconds: float) -> None:
-        self.seconds += seconds
+from tests.support.clock import HandClock
 
 
 @dataclass

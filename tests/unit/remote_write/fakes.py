@@ -12,22 +12,6 @@ import numpy as np
 from consumer.remote_write.series import MetricType, SeriesBlock
 
 
-@dataclass
-class FakeClock:
-    """Stands still until told otherwise."""
-
-    seconds: float = 1000.0
-
-    def now_ms(self) -> int:
-        return int(self.seconds * 1000)
-
-    def monotonic_s(self) -> float:
-        return self.seconds
-
-    def sleep_s(self, seconds: float) -> None:
-        self.seconds += seconds
-
-
 def block(  # noqa: PLR0913 - every column has a default
     rows: Sequence[Sequence[str]],
     values: Sequence[float] = (),

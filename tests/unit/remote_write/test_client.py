@@ -20,11 +20,11 @@ from consumer.remote_write.client import (
     parse_retry_after,
 )
 from consumer.remote_write.endpoint import Endpoint
-from tests.unit.remote_write.fakes import FakeClock
+from tests.support.clock import HandClock
 
 
 def client(url: str = "http://localhost/write", **settings: Any) -> Client:
-    return Client(Endpoint(url=url, name="here", **settings), FakeClock())
+    return Client(Endpoint(url=url, name="here", **settings), HandClock())
 
 
 def outcome(
