@@ -13,7 +13,7 @@ Bounds: an entry of a dictionary for each entity that is alive.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,9 +52,11 @@ def refuse_series(candidates: Candidates, room: Numbers) -> Flags | None:
     if not len(crowded):
         return None
     refused = np.zeros(candidates.asked.shape, np.bool_)
-    asking = candidates.order[needed[candidates.order] > 0]
-    for tenant in crowded.tolist():
-        rows = asking[candidates.tenant[asking] == tenant]
+    order = candidates.order
+    is_crowded = np.zeros(len(by_tenant), np.bool_)
+    is_crowded[crowded] = True
+    asking = order[(needed[order] > 0) & is_crowded[candidates.tenant[order]]]
+    for tenant, rows in by_tenant_of(candidates.tenant, asking):
         asked = candidates.asked[rows]
         leaders = _leaders([candidates.keys[row] for row in rows.tolist()])
         together = np.zeros(asked.shape, np.bool_)
@@ -104,10 +106,9 @@ class Entities:
         order = candidates.order
         asking = order[candidates.asked[order].any(axis=1)]
         refused = np.zeros(len(hashes), np.bool_)
-        for tenant in np.unique(candidates.tenant[asking]).tolist():
+        for tenant, rows in by_tenant_of(candidates.tenant, asking):
             known = self._slots.get(tenant, {})
             room = int(maxima[tenant]) - len(known)
-            rows = asking[candidates.tenant[asking] == tenant]
             if len(rows) <= room:
                 continue
             of_row = hashes[rows].tolist()
@@ -134,6 +135,16 @@ class Entities:
                 self.removed[code] += 1
             if not entities:
                 del self._slots[code]
+
+
+def by_tenant_of(tenant: NDArray[np.uint32], rows: Slots) -> Iterator[tuple[int, Slots]]:
+    """``rows`` (intp[n], into ``tenant``) cut into tenants; their order stays."""
+    codes = tenant[rows]
+    sorted_rows = rows[np.argsort(codes, kind="stable")]
+    distinct, counts = np.unique(codes, return_counts=True)
+    ends = np.cumsum(counts).tolist()
+    for code, count, end in zip(distinct.tolist(), counts.tolist(), ends, strict=True):
+        yield code, sorted_rows[end - count : end]
 
 
 def _leaders(keys: Sequence[bytes]) -> Slots:

@@ -21,6 +21,7 @@ from consumer.registry.admission import Admission, Arrival, Changes, Limits, Usa
 from consumer.registry.blocks import Telling, by_tenant
 from consumer.registry.cardinality import OVERFLOW_VALUE, Labelled, ValueLimiter
 from consumer.registry.hashes import LabelHashes
+from consumer.registry.limiter import by_tenant_of
 from consumer.registry.settings import NO_LIMITS, RegistrySettings, TenantLimits
 from consumer.registry.table import Flags, Life, SeriesTable
 from consumer.remote_write.series import SeriesBlock, Tick
@@ -171,11 +172,10 @@ class Registry:
             return
         missing = np.flatnonzero(arrival.slots < 0)
         table = arrival.table
-        for tenant in np.unique(arrival.rows[missing, 0]).tolist():
+        for tenant, of_tenant in by_tenant_of(arrival.rows[:, 0], missing):
             homes = self._homes.setdefault(tenant, set())
             for home in sorted(homes - {table}, key=lambda each: each.label_names):
                 if home.names & {family.name for family in arrival.frame.schema.families}:
-                    of_tenant = missing[arrival.rows[missing, 0] == tenant]
                     found, theirs = home.find_other(table.label_names, arrival.rows[of_tenant])
                     rows = of_tenant[found]
                     if len(rows):
