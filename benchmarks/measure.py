@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import median
 from time import perf_counter
 from typing import Any, Literal, TypeAlias
@@ -19,8 +20,9 @@ from benchmarks.inputs import Records
 from benchmarks.machine import peak_rss_bytes, reset_peak_rss
 from benchmarks.parse_only import Parser
 from consumer.config.model import Config
+from consumer.config.tenants import settings_by_tenant
 from consumer.decode import RawRecords, open_decoder
-from consumer.pipeline import ALL_PROCESSORS, build_processors, open_pipeline, projection_of
+from consumer.pipeline import ALL_PROCESSORS, Pipeline
 from consumer.preview import registry_of
 
 Implementation: TypeAlias = Literal["auto", "native", "python"]
@@ -63,9 +65,11 @@ class Bench:
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        projection = projection_of(build_processors(case.config))
-        encoding, implementation = case.records.encoding, case.implementation
-        self.decoder = open_decoder(encoding, projection, implementation=implementation)
+        self._open = partial(
+            open_decoder, case.records.encoding, implementation=case.implementation
+        )
+        self._tenants = settings_by_tenant(case.config)
+        self.decoder = Pipeline(self._open, self._tenants).decoder
         self.discarded = 0
         """Spans that never reached a processor when the pipeline last ran."""
         self._batches = case.records.batches(case.batch_spans)
@@ -82,9 +86,8 @@ class Bench:
 
     def run(self, batches: Sequence[RawRecords] | None = None) -> None:
         """Decode, let the processors have the spans, and fold their deltas: from nothing."""
-        pipeline = open_pipeline(self.case.config)
-        pipeline.decoder = self.decoder
-        registry = registry_of(self.case.config)
+        pipeline = Pipeline(self._open, self._tenants)
+        registry = registry_of(self.case.config, self._tenants)
         self.discarded = 0
         for batch in self._batches if batches is None else batches:
             outcome = pipeline.push(batch)

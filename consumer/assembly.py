@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import ExitStack
 
 from prometheus_client import CollectorRegistry
 
 from consumer.clock import Clock, SystemClock
 from consumer.config import endpoints_of
-from consumer.config.environment import host_name, own_version
+from consumer.config.environment import environment, host_name, own_version
 from consumer.config.model import Config
 from consumer.config.shown import as_tree
 from consumer.dead_letters import DeadLetters
 from consumer.flusher import Flusher
 from consumer.intake import IntakeSettings
 from consumer.kafka import RecordWriter, SourceSettings, SpanSource
-from consumer.limits import default_limits
 from consumer.metrics import Metrics
+from consumer.overrides import Overrides
 from consumer.pipeline import open_pipeline
 from consumer.registry import Registry, RegistrySettings
 from consumer.remote_write.sender import Sender
 from consumer.reporter import Reporter
 from consumer.server import Status, StatusServer
-from consumer.signals import stop_signals
+from consumer.signals import hang_up_sets, stop_signals
 from consumer.worker import Parts, Worker, WorkerSettings
 
 OUR_PROPERTIES = {
@@ -63,7 +64,11 @@ def run_worker(config: Config) -> int:
         _log.warning("the native decoder is not installed; decoding in Python is slower")
     address = (config.server.host, config.server.port)
     server = StatusServer(address, registry, status, configuration=as_tree(config), clock=clock)
-    with stop_signals() as stop, server:
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_signals())
+        if parts.overrides.path is not None:
+            stack.enter_context(hang_up_sets(parts.overrides.wanted))
+        stack.enter_context(server)
         _log.info("worker started", extra={"port": server.port, "decoder": status.decoder})
         _turn(config, parts, sender, stop)
     return 0
@@ -83,14 +88,15 @@ def _turn(config: Config, parts: Parts, sender: Sender, stop: threading.Event) -
 
 def _parts(config: Config, sender: Sender, reporter: Reporter, clock: Clock) -> Parts:
     started_ms = clock.now_ms()
+    overrides = Overrides(config, environ=environment(), now_ms=started_ms)
+    tenants = overrides.tenants
     registry = Registry(registry_settings(config), started_ms=started_ms)
-    registry.limit({}, default_limits(config))
+    registry.limit(*tenants.limits())
     return Parts(
-        pipeline=open_pipeline(config),
+        pipeline=open_pipeline(config, tenants),
         registry=registry,
-        flusher=Flusher(
-            registry, sender, interval_ms=config.collection_interval_ms, started_ms=started_ms
-        ),
+        flusher=Flusher(registry, sender, tenants, started_ms=started_ms),
+        overrides=overrides,
         dead_letters=_dead_letters(config),
         reporter=reporter,
         clock=clock,
@@ -116,7 +122,7 @@ def registry_settings(config: Config) -> RegistrySettings:
     registry = config.metrics_generator.registry
     labels = {**registry.external_labels, INSTANCE_LABEL: instance_name(config)}
     return RegistrySettings(
-        interval_ms=config.collection_interval_ms,
+        interval_ms=config.metrics_generator.registry.collection_interval,
         stale_ms=registry.stale_duration,
         constant_labels=tuple(sorted(labels.items())),
         tenant_label=registry.inject_tenant_id_as,

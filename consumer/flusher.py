@@ -1,34 +1,58 @@
 """The flusher: at each tick, series to samples to the sender, with the offsets they cover.
 
-Ticks are aligned to the interval. The time comes from the caller. Bound: the sender says
-when there are too many ticks on their way (:attr:`Flusher.blocked`).
+Ticks are aligned to the interval of each tenant. The time comes from the caller. Bound: the
+sender says when there are too many ticks on their way (:attr:`Flusher.blocked`).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
+from consumer.config.tenants import SettingsByTenant
 from consumer.registry import Registry
 from consumer.remote_write.delivery import Delivery
 from consumer.remote_write.sender import Sender
+from consumer.remote_write.series import Tick
 
 _ROOM_MS = 2
 """Least time between two ticks: a newborn's zero sample stands after the one, before the other."""
+
+
+@dataclass(slots=True)
+class _Staged:
+    """A tick on its way: whom it told, and the offsets that were processed before it."""
+
+    delivery: Delivery
+    time_ms: int
+    tenants: Collection[str]
+    covered: dict[int, int]
 
 
 class Flusher:
     """Owns the rhythm of ticks and knows which of them are delivered."""
 
     def __init__(
-        self, registry: Registry, sender: Sender, *, interval_ms: int, started_ms: int
+        self, registry: Registry, sender: Sender, tenants: SettingsByTenant, *, started_ms: int
     ) -> None:
         self._registry = registry
         self._sender = sender
-        self._interval_ms = interval_ms
         self._last_ms = started_ms
-        self._staged: deque[tuple[Delivery, dict[int, int]]] = deque()
+        self._collected: dict[str, int] = {}
+        """By tenant: its last tick."""
+        self._told: dict[str, int] = {}
+        """By tenant: the last tick before which everything of it is delivered."""
+        self._staged: deque[_Staged] = deque()
+        self._waiting: deque[_Staged] = deque()
+        """Delivered, but of offsets that cover what other tenants have not been told yet."""
         self._delivered: dict[int, int] = {}
+        self.apply(tenants)
+
+    def apply(self, tenants: SettingsByTenant) -> None:
+        """Let the intervals of ``tenants`` count from now on."""
+        self._tenants = tenants
+        self._intervals_ms = sorted({settings.interval_ms for settings in tenants.all()})
 
     @property
     def blocked(self) -> str | None:
@@ -37,20 +61,32 @@ class Flusher:
 
     def due(self, now_ms: int) -> int:
         """Ticks since the last one; more than 1 when some were missed."""
-        return now_ms // self._interval_ms - self._last_ms // self._interval_ms
+        return max(
+            now_ms // interval - self._last_ms // interval for interval in self._intervals_ms
+        )
 
     def tick(self, now_ms: int, covered: Mapping[int, int]) -> None:
-        """Send every series as of the last boundary; ``covered`` are the working offsets."""
-        self._send(now_ms - now_ms % self._interval_ms, covered)
+        """Send the series of the tenants whose boundary came, as of the last boundary.
+
+        ``covered`` are the working offsets.
+        """
+        boundary_ms = max(now_ms - now_ms % interval for interval in self._intervals_ms)
+        due = {name for name in self._known() if self._is_due(name, now_ms)}
+        self._send(boundary_ms, due, covered)
 
     def tick_now(self, now_ms: int, covered: Mapping[int, int]) -> None:
         """Send every series as of this moment: the last tick before something ends."""
-        self._send(now_ms, covered)
+        self._send(now_ms, set(self._known()), covered)
 
     def delivered(self) -> Mapping[int, int]:
-        """The offsets that ticks delivered so far cover."""
-        while self._staged and self._staged[0][0].done:
-            self._delivered.update(self._staged.popleft()[1])
+        """The offsets before which everything is delivered."""
+        while self._staged and self._staged[0].delivery.done:
+            staged = self._staged.popleft()
+            self._told.update(dict.fromkeys(staged.tenants, staged.time_ms))
+            self._waiting.append(staged)
+        oldest_ms = min(self._told.values(), default=self._last_ms)
+        while self._waiting and self._waiting[0].time_ms <= oldest_ms:
+            self._delivered.update(self._waiting.popleft().covered)
         return self._delivered
 
     def forget(self, partitions: Iterable[int]) -> None:
@@ -58,23 +94,41 @@ class Flusher:
 
         Should they come back, others may have gone on from where we were.
         """
-        for covered in (self._delivered, *(covered for _, covered in self._staged)):
+        staged = (each.covered for each in (*self._staged, *self._waiting))
+        for covered in (self._delivered, *staged):
             for partition in partitions:
                 covered.pop(partition, None)
 
     @property
     def is_settled(self) -> bool:
         """Whether every tick is delivered: any of them may be the last, tenants do not wait."""
-        return all(delivery.done for delivery, _ in self._staged)
+        return all(staged.delivery.done for staged in self._staged)
 
-    def _send(self, time_ms: int, covered: Mapping[int, int]) -> None:
-        while self._registry.is_holding:
+    def _known(self) -> Collection[str]:
+        """The tenants that have or had series; new ones had nothing before the last tick."""
+        names = self._registry.tenants()
+        for name in names:
+            self._collected.setdefault(name, self._last_ms)
+            self._told.setdefault(name, self._last_ms)
+        return names
+
+    def _is_due(self, tenant: str, now_ms: int) -> bool:
+        interval_ms = self._tenants.for_tenant(tenant).interval_ms
+        return now_ms // interval_ms > self._collected[tenant] // interval_ms
+
+    def _send(self, time_ms: int, due: Collection[str], covered: Mapping[int, int]) -> None:
+        while self._registry.is_holding(due):
             # A tick tells what is held back only after this one, so this one covers nothing.
-            self._submit(time_ms, {})
-        self._submit(time_ms, covered)
+            self._submit(time_ms, due, {})
+        self._submit(time_ms, due, covered)
 
-    def _submit(self, time_ms: int, covered: Mapping[int, int]) -> None:
+    def _submit(self, time_ms: int, due: Collection[str], covered: Mapping[int, int]) -> None:
         time_ms = max(time_ms, self._last_ms + _ROOM_MS)
-        delivery = self._sender.submit(self._registry.collect(time_ms))
+        tick = self._registry.collect(time_ms, due)
+        is_muted = {name for name in due if self._tenants.for_tenant(name).disable_collection}
+        if is_muted:
+            told = {name: tick.tenants[name] for name in tick.tenants.keys() - is_muted}
+            tick = Tick(time_ms, told)
+        self._staged.append(_Staged(self._sender.submit(tick), time_ms, due, dict(covered)))
+        self._collected.update(dict.fromkeys(due, time_ms))
         self._last_ms = time_ms
-        self._staged.append((delivery, dict(covered)))

@@ -32,6 +32,7 @@ class Metrics:
         self.partitions = PartitionMetrics(maker)
         self.processing = ProcessingMetrics(maker)
         self.series = SeriesMetrics(maker)
+        self.overrides = OverridesMetrics(maker)
         self.ticks = TickMetrics(maker)
         self.remote_write = RemoteWriteMetrics(maker)
         self.descriptions = tuple(maker.made)
@@ -170,6 +171,11 @@ class ProcessingMetrics:
         self._expired = maker.counter(
             "edges_expired", "Half edges whose time ran out, by the half that came.", ("kind",)
         )
+        self._sanitized = maker.counter(
+            "spans_sanitized",
+            "Spans whose name was replaced by a template, or would be but for dry_run.",
+            ("tenant",),
+        )
         self._pending = maker.gauge("edges_pending", "Half edges that wait for the other half.")
 
     def used(self, processor: str, spans: Mapping[str, int]) -> None:
@@ -182,6 +188,11 @@ class ProcessingMetrics:
         for (tenant, reason), count in spans.items():
             self._discarded.labels(tenant, processor, reason).inc(count)
 
+    def sanitized(self, spans: Mapping[str, int]) -> None:
+        """Count spans by tenant whose name was, or would be, replaced."""
+        for tenant, count in spans.items():
+            self._sanitized.labels(tenant).inc(count)
+
     def edges(self, *, paired: Mapping[str, int], expired: Mapping[str, int], pending: int) -> None:
         """Count edges by kind, and say how many half edges wait."""
         for kind, count in paired.items():
@@ -189,6 +200,27 @@ class ProcessingMetrics:
         for kind, count in expired.items():
             self._expired.labels(kind).inc(count)
         self._pending.set(pending)
+
+
+class OverridesMetrics:
+    """The file with the overrides of tenants."""
+
+    def __init__(self, maker: Maker) -> None:
+        self._reloads = maker.counter(
+            "overrides_reloads",
+            "Looks at the file of overrides: unchanged, changed or failed.",
+            ("outcome",),
+        )
+        self._good = maker.gauge(
+            "overrides_last_good_timestamp_seconds",
+            "When the file of overrides was last looked at and good; 0 without one.",
+        )
+
+    def reloaded(self, outcome: str, now_s: float) -> None:
+        """Count a look at the file at ``now_s``, seconds since the epoch."""
+        self._reloads.labels(outcome).inc()
+        if outcome != "failed":
+            self._good.set(now_s)
 
 
 class TickMetrics:

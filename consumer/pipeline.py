@@ -1,20 +1,24 @@
-"""Record bytes in, deltas out: decode, slack, processors. No Kafka and no clock."""
+"""Record bytes in, deltas out: decode, slack, processors. No Kafka and no clock.
+
+Tenants with equal settings share a plan, so that nothing is done once per tenant.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 
-from consumer.acceleration import choose_pairing
 from consumer.config.model import Config
+from consumer.config.tenants import Processing, SettingsByTenant, settings_by_tenant
 from consumer.decode import Decoder, Encoding, Failure, RawRecords, open_decoder
+from consumer.plans import Plan
 from processors.batch import Mask, Projection, SpanBatch
 from processors.delta import DeltaFrame, Output, Processor, count_discarded
-from processors.service_graphs import ServiceGraphs
-from processors.span_metrics import SpanMetrics
 
 ALL_PROCESSORS = "all"
 """In place of a processor's name where a span never reached one."""
@@ -38,11 +42,14 @@ class Outcome:
     discarded: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """(tenant, processor, reason) -> spans."""
     edges: Counter[str] = field(default_factory=Counter)
+    sanitized: Counter[str] = field(default_factory=Counter)
+    """By tenant: spans whose name was replaced, or would have been."""
 
     def add(self, processor: str, output: Output) -> None:
         """Take what ``processor`` made."""
         self.frames += output.frames
         self.edges += output.edges
+        self.sanitized += output.sanitized
         self.used += Counter({(tenant, processor): n for tenant, n in output.used.items()})
         self.discard(processor, output.discarded)
 
@@ -52,18 +59,49 @@ class Outcome:
             self.discarded[tenant, processor, reason] += count
 
 
+OpenDecoder: TypeAlias = Callable[[Projection], Decoder]
+"""Opens a decoder that reads what is asked for."""
+
+
 class Pipeline:
-    """A decoder and the processors it feeds."""
+    """A decoder and the plans it feeds. ``has_slack`` False: spans of any time count."""
+
+    decoder: Decoder
+    _projection: Projection | None = None
 
     def __init__(
-        self,
-        decoder: Decoder,
-        processors: Sequence[Processor],
-        slack_ms: int | None,
+        self, open_with: OpenDecoder, tenants: SettingsByTenant, *, has_slack: bool = True
     ) -> None:
-        self.decoder = decoder
-        self.processors = processors
-        self._slack_ms = slack_ms
+        self._open_with = open_with
+        self._has_slack = has_slack
+        self._plans: dict[Processing, Plan] = {}
+        self.apply(tenants)
+
+    def apply(self, tenants: SettingsByTenant) -> None:
+        """Let ``tenants`` count from now on; plans that stay the same go on as they are.
+
+        A plan that nobody has any more stays until nothing waits in it.
+        """
+        self._tenants = tenants
+        wanted = {settings.processing for settings in tenants.all()}
+        self._default = self._plan(tenants.default.processing)
+        self._named = {
+            name: self._plan(settings.processing) for name, settings in tenants.entries.items()
+        }
+        for processing, plan in self._plans.items():
+            plan.is_draining = processing not in wanted
+        self._drop_drained()
+        projection = Projection()
+        for plan in self._plans.values():
+            projection = projection.union(plan.projection)
+        if projection != self._projection:
+            self._projection = projection
+            self.decoder = self._open_with(projection)
+
+    def read_with(self, open_with: OpenDecoder) -> None:
+        """Decode what comes from now on otherwise."""
+        self._open_with = open_with
+        self.decoder = open_with(self._projection or Projection())
 
     def push(self, records: RawRecords) -> Outcome:
         """Decode ``records`` and let every processor have the spans."""
@@ -71,34 +109,81 @@ class Pipeline:
         outcome = Outcome(failures=decoded.failures)
         _count_received(outcome, records, decoded.spans_received.tolist())
         batch = self._eligible(decoded.batch, outcome)
-        for processor in self.processors:
-            outcome.add(processor.name, processor.push(batch))
+        for plan, part in self._split(batch):
+            for processor in plan.processors:
+                outcome.add(processor.name, processor.push(part))
+        if len(self._plans) > 1:
+            self._advance_all(records, outcome)
         return outcome
+
+    def _advance_all(self, records: RawRecords, outcome: Outcome) -> None:
+        """Let time pass for plans whose tenants had no span: one lane has one clock."""
+        for lane in np.unique(records.lane).tolist():
+            time_ms = int(records.time_ms[records.lane == lane].max())
+            for processor in self._processors():
+                outcome.add(processor.name, processor.advance(lane, time_ms))
+        self._drop_drained()
 
     def advance(self, lane: int, time_ms: int) -> Outcome:
         """Let the record time of ``lane`` reach ``time_ms``."""
         outcome = Outcome()
-        for processor in self.processors:
+        for processor in self._processors():
             outcome.add(processor.name, processor.advance(lane, time_ms))
+        self._drop_drained()
         return outcome
 
     def close(self, lane: int) -> Outcome:
         """Give up whatever waits in ``lane``."""
         outcome = Outcome()
-        for processor in self.processors:
+        for processor in self._processors():
             outcome.add(processor.name, processor.close(lane))
+        self._drop_drained()
         return outcome
 
     def forget(self, lane: int) -> Outcome:
         """Drop whatever waits in ``lane``; nothing but its count comes of it."""
         outcome = Outcome()
-        for processor in self.processors:
+        for processor in self._processors():
             outcome.add(processor.name, processor.forget(lane))
+        self._drop_drained()
         return outcome
 
     def pending(self) -> int:
         """Spans that wait in any lane."""
-        return sum(processor.pending() for processor in self.processors)
+        return sum(plan.pending() for plan in self._plans.values())
+
+    @property
+    def plans(self) -> int:
+        """How many there are."""
+        return len(self._plans)
+
+    def _processors(self) -> Iterator[Processor]:
+        for plan in self._plans.values():
+            yield from plan.processors
+
+    def _plan(self, processing: Processing) -> Plan:
+        plan = self._plans.get(processing)
+        if plan is None:
+            plan = self._plans[processing] = Plan(processing)
+        return plan
+
+    def _drop_drained(self) -> None:
+        drained = [key for key, plan in self._plans.items() if plan.is_draining]
+        for key in drained:
+            if not self._plans[key].pending():
+                del self._plans[key]
+
+    def _split(self, batch: SpanBatch) -> Iterator[tuple[Plan, SpanBatch]]:
+        """The spans of ``batch`` by the plan of their tenant."""
+        of_tenant = [self._named.get(name, self._default) for name in batch.records.tenants]
+        plans = list(dict.fromkeys(of_tenant))
+        if len(plans) == 1:
+            yield plans[0], batch
+            return
+        number = np.array([plans.index(plan) for plan in of_tenant], np.intp)
+        of_span = number[batch.tenant()]
+        for index, plan in enumerate(plans):
+            yield plan, batch.filter(of_span == index)
 
     def _eligible(self, batch: SpanBatch, outcome: Outcome) -> SpanBatch:
         """The spans of ``batch`` that processors shall see."""
@@ -111,37 +196,19 @@ class Pipeline:
 
     def _within_slack(self, batch: SpanBatch) -> Mask:
         """Whether a span ended within the slack of its record's timestamp (D12)."""
-        if self._slack_ms is None:
+        if not self._has_slack:
             return np.ones(len(batch), np.bool_)
+        settings = map(self._tenants.for_tenant, batch.records.tenants)
+        slack_ms = np.array([each.slack_ms for each in settings], np.int64)
         end_ms = (batch.end_ns // np.uint64(1_000_000)).astype(np.int64)
         distance_ms = np.abs(end_ms - batch.records.time_ms[batch.record])
-        return np.asarray(distance_ms <= self._slack_ms)
+        return np.asarray(distance_ms <= slack_ms[batch.tenant()])
 
 
-def open_pipeline(config: Config) -> Pipeline:
+def open_pipeline(config: Config, tenants: SettingsByTenant | None = None) -> Pipeline:
     """The pipeline that ``config`` describes, with the fastest decoder there is."""
-    processors = build_processors(config)
-    encoding = Encoding(config.kafka.encoding)
-    decoder = open_decoder(encoding, projection_of(processors))
-    return Pipeline(decoder, processors, config.slack_ms)
-
-
-def projection_of(processors: Sequence[Processor]) -> Projection:
-    """Everything that ``processors`` want decoded."""
-    projection = Projection()
-    for processor in processors:
-        projection = projection.union(processor.projection)
-    return projection
-
-
-def build_processors(config: Config) -> Sequence[Processor]:
-    """The processors that are switched on; a new processor gets its line here."""
-    settings = config.metrics_generator.processor
-    known: dict[str, Processor] = {
-        SpanMetrics.name: SpanMetrics(settings.span_metrics),
-        ServiceGraphs.name: ServiceGraphs(settings.service_graphs, choose_pairing()),
-    }
-    return [processor for name, processor in known.items() if name in config.processors]
+    open_with = partial(open_decoder, Encoding(config.kafka.encoding))
+    return Pipeline(open_with, tenants or settings_by_tenant(config))
 
 
 def _count_received(outcome: Outcome, records: RawRecords, spans: Sequence[int]) -> None:

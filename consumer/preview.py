@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 import orjson
 
+from consumer.config.environment import environment
+from consumer.config.load import load_tenants
 from consumer.config.model import Config
+from consumer.config.tenants import SettingsByTenant, settings_by_tenant
 from consumer.decode import Encoding, Failure, RawRecords, open_decoder
 from consumer.errors import InputError
-from consumer.limits import default_limits
 from consumer.otlp_files import read_records
-from consumer.pipeline import Pipeline, build_processors, projection_of
+from consumer.pipeline import Pipeline
 from consumer.registry import Registry, RegistrySettings
 from consumer.remote_write.series import SeriesBlock
 
@@ -41,13 +44,13 @@ def run_preview(
     :class:`InputError` for a file that cannot be read or holds no record of spans.
     """
     configured = Encoding(encoding or config.kafka.encoding)
-    processors = build_processors(config)
-    projection = projection_of(processors)
-    registry = registry_of(config)
-    pipeline = Pipeline(open_decoder(configured, projection), processors, slack_ms=None)
+    tenants = load_tenants(config, environ=environment())
+    registry = registry_of(config, tenants)
+    pipeline = Pipeline(partial(open_decoder, configured), tenants, has_slack=False)
     for path in inputs:
         is_json, values = read_records(path)
-        pipeline.decoder = open_decoder(Encoding.OTLP_JSON if is_json else configured, projection)
+        found = Encoding.OTLP_JSON if is_json else configured
+        pipeline.read_with(partial(open_decoder, found))
         _push(pipeline, registry, path, values, config.kafka.default_tenant)
     if not keep_pending:
         registry.fold(pipeline.close(_LANE).frames, _TIME_MS)
@@ -86,7 +89,7 @@ def _explain(failure: Failure) -> str:
     return f"record {failure.record}: {failure.reason}: {failure.text}"
 
 
-def registry_of(config: Config) -> Registry:
+def registry_of(config: Config, tenants: SettingsByTenant | None = None) -> Registry:
     """A registry like that of a worker, but without the label that names the worker."""
     registry = config.metrics_generator.registry
     settings = RegistrySettings(
@@ -97,7 +100,7 @@ def registry_of(config: Config) -> Registry:
         limiter_type=config.metrics_generator.limiter_type,
     )
     series = Registry(settings, started_ms=_TIME_MS)
-    series.limit({}, default_limits(config))
+    series.limit(*(tenants or settings_by_tenant(config)).limits())
     return series
 
 

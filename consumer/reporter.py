@@ -11,6 +11,7 @@ from consumer.dead_letters import Origin
 from consumer.kafka import Fate
 from consumer.logs import LimitedLog
 from consumer.metrics import Metrics, Rebalance
+from consumer.overrides import Reload
 from consumer.pipeline import Outcome
 from consumer.registry import Registry
 from consumer.server import PartitionStatus, Status
@@ -68,12 +69,22 @@ class Reporter:
             )
         for (tenant, processor), spans in outcome.used.items():
             self._metrics.processing.used(processor, {tenant: spans})
+        self._metrics.processing.sanitized(outcome.sanitized)
         expired: Counter[str] = Counter()
         for (tenant, processor, reason), spans in outcome.discarded.items():
             self._metrics.processing.discarded(processor, {(tenant, reason): spans})
             if reason.startswith(_UNPAIRED):
                 expired[reason.removeprefix(_UNPAIRED)] += spans
         self._metrics.processing.edges(paired=outcome.edges, expired=expired, pending=pending)
+
+    def reloaded(self, reload: Reload) -> None:
+        """The file of overrides was looked at."""
+        self._metrics.overrides.reloaded(reload.outcome, self._clock.now_ms() / 1_000)
+        if reload.outcome == "changed":
+            _log.info("overrides changed")
+        if reload.problems:
+            text = "overrides are wrong, the last good ones go on: " + "; ".join(reload.problems)
+            self._limited.warning("overrides", text)
 
     def lag(self, position: PartitionStatus) -> None:
         """How far one partition is."""

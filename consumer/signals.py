@@ -1,4 +1,4 @@
-"""Being told to stop."""
+"""Being told to stop, or to read something again."""
 
 from __future__ import annotations
 
@@ -19,3 +19,13 @@ def stop_signals() -> Iterator[threading.Event]:
     finally:
         for name, action in before.items():
             signal.signal(name, action)
+
+
+@contextmanager
+def hang_up_sets(event: threading.Event) -> Iterator[None]:
+    """Let SIGHUP set ``event`` instead of what it did before. For the main thread only."""
+    before = signal.signal(signal.SIGHUP, lambda *_: event.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -18,6 +18,7 @@ from consumer.intake import IntakeSettings, origin_of, take_in
 from consumer.kafka import IncomingRecord, KafkaError, SpanSource
 from consumer.metrics import Rebalance
 from consumer.offsets import Offsets
+from consumer.overrides import Overrides
 from consumer.pipeline import Outcome, Pipeline
 from consumer.registry import Registry
 from consumer.reporter import Reporter
@@ -56,6 +57,7 @@ class Parts:
     registry: Registry
     flusher: Flusher
     dead_letters: DeadLetters
+    overrides: Overrides
     reporter: Reporter
     clock: Clock
 
@@ -73,6 +75,7 @@ class Worker:
         self._registry = parts.registry
         self._flusher = parts.flusher
         self._dead_letters = parts.dead_letters
+        self._overrides = parts.overrides
         self._reporter = parts.reporter
         self._clock = parts.clock
         self._offsets = Offsets()
@@ -97,6 +100,7 @@ class Worker:
         if records:
             self._process(records)
         self._look_around()
+        self._reload()
         self._tick()
         self._commit()
         self._hold_back()
@@ -153,6 +157,18 @@ class Worker:
                 lag_seconds=_behind_s(newest_ms, now_ms) if is_behind else 0.0,
             )
             self._reporter.lag(position)
+
+    def _reload(self) -> None:
+        """Take what tenants may do from the file, if it is another one."""
+        reload = self._overrides.look(self._clock.now_ms())
+        if reload is None:
+            return
+        self._reporter.reloaded(reload)
+        if reload.outcome == "changed":
+            tenants = self._overrides.tenants
+            self._pipeline.apply(tenants)
+            self._registry.limit(*tenants.limits())
+            self._flusher.apply(tenants)
 
     def _tick(self) -> None:
         now_ms = self._clock.now_ms()

@@ -115,6 +115,8 @@ class Output:
     """(tenant, reason) -> spans."""
     edges: Counter[str] = field(default_factory=Counter)
     """Edges by what they are: ``request`` or a connection type. Other processors have none."""
+    sanitized: Counter[str] = field(default_factory=Counter)
+    """Spans by tenant whose name was replaced, or would have been in earnest."""
 
 
 class Processor(Protocol):

@@ -5,13 +5,15 @@ Every span counts, whatever its kind. Rules: tempo-behaviour.md 1.1, 1.2 and 2.1
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Literal
+from dataclasses import replace
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.batch import Codes, Projection, SpanBatch
+from processors.batch import Codes, Mask, Projection, SpanBatch
 from processors.delta import (
     DeltaFrame,
     Family,
@@ -29,6 +31,7 @@ from processors.histograms import observe
 from processors.labels import INTRINSIC_LABELS, Dictionary, label_name, prefer, without_empty
 from processors.multiplier import Multiplier, MultiplierSettings
 from processors.settings import Settings
+from processors.span_names import template
 from processors.target_info import IDENTITY, target_info, target_labels
 
 DEFAULT_BUCKETS = (
@@ -38,6 +41,9 @@ DEFAULT_BUCKETS = (
 """Seconds (tempo-behaviour.md 1.6)."""
 
 COUNT, LATENCY, SIZE = "count", "latency", "size"
+Sanitization: TypeAlias = Literal["", "dry_run", "enabled"]
+"""Whether span names are replaced by their templates; ``dry_run`` only counts."""
+
 PARTS = frozenset({COUNT, LATENCY, SIZE})
 """What the sub-processors ``span-metrics-count`` and so on switch on."""
 
@@ -87,8 +93,15 @@ class SpanMetrics(Stateless):
 
     name = "span-metrics"
 
-    def __init__(self, config: SpanMetricsConfig, parts: Collection[str] = PARTS) -> None:
+    def __init__(
+        self,
+        config: SpanMetricsConfig,
+        parts: Collection[str] = PARTS,
+        *,
+        sanitization: Sanitization = "",
+    ) -> None:
         self._config = config
+        self._sanitization = sanitization
         self._bounds = tuple(sorted(config.histogram_buckets))
         self._names = _names(config, self._bounds, parts)
         self._filter = Filter(config.filter_policies)
@@ -115,6 +128,12 @@ class SpanMetrics(Stateless):
         if not accepted.all():
             batch = batch.filter(accepted)
         dictionary = Dictionary(batch.strings)
+        sanitized: Counter[str] = Counter()
+        if self._sanitization:
+            names, changed = _templates(batch, dictionary)
+            sanitized = count_by_tenant(batch, changed)
+            if self._sanitization == "enabled":
+                batch = replace(batch, name=names)
         labels, target = self._labels(batch, dictionary)
         valid = dictionary.valid([*self._named(batch), *labels.values()], len(batch))
         discarded += count_discarded(batch, ~valid, "invalid_utf8")
@@ -129,7 +148,7 @@ class SpanMetrics(Stateless):
         if len(batch) and self._config.enable_target_info:
             excluded = frozenset(self._config.target_info_excluded_dimensions)
             frames += target_info(batch, dictionary, target, excluded)
-        return Output(frames=frames, used=used, discarded=discarded)
+        return Output(frames=frames, used=used, discarded=discarded, sanitized=sanitized)
 
     def _named(self, batch: SpanBatch) -> Iterator[Codes]:
         """The columns of the built-in labels that are strings."""
@@ -234,6 +253,17 @@ def _names(
         (label, {part: family for part, family in families.items() if part in parts})
         for label, families in chosen
     ]
+
+
+def _templates(batch: SpanBatch, dictionary: Dictionary) -> tuple[Codes, Mask]:
+    """The sanitised name of each span, and where it is another one."""
+    text = batch.strings.text
+    distinct, of_row = np.unique(batch.name, return_inverse=True)
+    names = [text[code] for code in distinct.tolist()]
+    templates = [template(name) for name in names]
+    codes = np.array([dictionary.code(each) for each in templates], np.uint32)
+    changed = np.array([a != b for a, b in zip(names, templates, strict=True)], np.bool_)
+    return codes[of_row], changed[of_row]
 
 
 def _mapped(batch: SpanBatch, dictionary: Dictionary, mapping: DimensionMapping) -> Codes:

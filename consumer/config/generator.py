@@ -16,6 +16,7 @@ from consumer.config.checks import (
     duration,
 )
 from consumer.config.remote_write import RemoteWriteConfig
+from processors.host_info import HostInfoConfig
 from processors.service_graphs import ServiceGraphsConfig
 from processors.settings import DurationMs, Finding, refuse
 from processors.span_metrics import SpanMetricsConfig
@@ -49,6 +50,8 @@ class ProcessorConfig(Block):
         SpanMetricsConfig()
     )
     """Rate, errors, duration and size per operation."""
+    host_info: HostInfoConfig = HostInfoConfig()
+    """Which hosts the spans come from."""
 
 
 class RegistryConfig(Block):

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from pydantic import ValidationError
 
 from consumer.config import layers, shape
+from consumer.config.checks import Block
+from consumer.config.document import CONFIGURATION, TENANTS, Document
 from consumer.config.model import Config
+from consumer.config.overrides import OverridesFile
 from consumer.config.problems import problems_of
 from consumer.config.tempo import notices_of, take_not_yet
+from consumer.config.tenants import SettingsByTenant, settings_by_tenant
 from consumer.config.tree import read_tree
 from consumer.errors import ConfigError, InputError, Problem
 
@@ -29,11 +34,7 @@ def load_config(
     """
     if path is None:
         return parse_config("", overrides=overrides, environ=environ)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise InputError(f"{path}: cannot read the configuration: {reason}") from error
+    text = read_text(path)
     return parse_config(text, source=str(path), overrides=overrides, environ=environ)
 
 
@@ -48,7 +49,7 @@ def parse_config(
     problems: list[Problem] = []
     sources: dict[shape.Path, str] = {}
     try:
-        tree = read_tree(text, source=source, environ=environ, problems=problems)
+        tree = read_tree(text, Config, source=source, environ=environ, problems=problems)
         for assignment in (
             *layers.from_environment(environ),
             *layers.from_flags(overrides, problems),
@@ -57,18 +58,62 @@ def parse_config(
             sources[assignment.path] = assignment.source
     except RecursionError as error:
         raise ConfigError([Problem(source, "the values are nested too deeply")]) from error
-    problems += take_not_yet(tree)
-    notices = notices_of(tree)
     _take_tempo_names(tree)
-    _drop_empty(tree, Config)
+    notices = notices_of(tree, CONFIGURATION.no_effect)
+    config = cast("Config", _validate(tree, CONFIGURATION, sources, problems))
+    config._notices = tuple(notices)  # noqa: SLF001  set once, here, where the model is made
+    settings_by_tenant(config)
+    return config
+
+
+def load_tenants(config: Config, *, environ: Mapping[str, str]) -> SettingsByTenant:
+    """The settings of all tenants, with the file of overrides that ``config`` names, if any.
+
+    Raises as :func:`load_config` does, for that file.
+    """
+    path = config.overrides.per_tenant_override_config
+    if not path:
+        return settings_by_tenant(config)
+    return parse_tenants(config, read_text(Path(path)), environ=environ)
+
+
+def parse_tenants(config: Config, text: str, *, environ: Mapping[str, str]) -> SettingsByTenant:
+    """Like :func:`load_tenants`, for the file's text that is at hand."""
+    source = config.overrides.per_tenant_override_config
+    problems: list[Problem] = []
     try:
-        config = Config.model_validate_json(json.dumps(tree))
+        tree = read_tree(text, OverridesFile, source=source, environ=environ, problems=problems)
+    except RecursionError as error:
+        raise ConfigError([Problem(source, "the values are nested too deeply")]) from error
+    file = cast("OverridesFile", _validate(tree, TENANTS, {}, problems))
+    return settings_by_tenant(config, file)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file; raises :class:`InputError` when there is none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise InputError(f"{path}: cannot read the configuration: {reason}") from error
+
+
+def _validate(
+    tree: dict[str, object],
+    document: Document,
+    sources: Mapping[shape.Path, str],
+    problems: list[Problem],
+) -> Block:
+    """The model of ``tree``; raises all ``problems``, those that were found before included."""
+    problems += take_not_yet(tree, document.not_yet, document.values_not_yet)
+    _drop_empty(tree, document.root)
+    try:
+        model = document.root.model_validate_json(json.dumps(tree))
     except ValidationError as error:
-        problems += problems_of(error, sources)
+        problems += problems_of(error, document, sources)
     if problems:
         raise ConfigError(_one_each(problems))
-    config._notices = tuple(notices)  # noqa: SLF001  set once, here, where the model is made
-    return config
+    return model
 
 
 def require_remote_write(config: Config) -> None:
@@ -100,6 +145,8 @@ def _drop_empty(tree: object, annotation: object) -> None:
             below = shape.child(annotation, key)
             if tree[key] is None and below is not None and shape.as_model(annotation) is not None:
                 del tree[key]
+            elif tree[key] is None and below is not None and shape.as_model(below) is not None:
+                tree[key] = {}
             elif below is not None:
                 _drop_empty(tree[key], below)
     elif isinstance(tree, list):

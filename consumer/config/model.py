@@ -10,7 +10,7 @@ from pydantic import PrivateAttr
 from consumer.config.blocks import KafkaConfig, ServerConfig
 from consumer.config.checks import Block
 from consumer.config.generator import MetricsGeneratorConfig
-from consumer.config.overrides import DEFAULT_PROCESSORS, OverridesConfig, ProcessorName
+from consumer.config.overrides import OverridesConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +44,3 @@ class Config(Block):
     def notices(self) -> tuple[Notice, ...]:
         """Keys that are taken for Tempo's sake and do nothing here."""
         return self._notices
-
-    @property
-    def processors(self) -> tuple[ProcessorName, ...]:
-        """The names of the processors that run, sorted."""
-        names = self.overrides.defaults.metrics_generator.processors
-        return DEFAULT_PROCESSORS if names is None else names
-
-    @property
-    def collection_interval_ms(self) -> int:
-        """Time between two ticks."""
-        limits = self.overrides.defaults.metrics_generator
-        return limits.collection_interval or self.metrics_generator.registry.collection_interval
-
-    @property
-    def slack_ms(self) -> int:
-        """Greatest distance between a span's end and its record's timestamp."""
-        limits = self.overrides.defaults.metrics_generator
-        slack = self.metrics_generator.metrics_ingestion_time_range_slack
-        return limits.ingestion_time_range_slack or slack

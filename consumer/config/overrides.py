@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from consumer.config.checks import Block, duration, within
+from consumer.config.checks import Block, LabelName, duration, within
+from consumer.config.generator import ProcessorConfig
+from consumer.config.partial import partial
 from processors.settings import DurationMs
+
+if TYPE_CHECKING:
+
+    class ProcessorOverrides(Block):
+        """Any keys of :class:`ProcessorConfig`."""
+
+else:
+    ProcessorOverrides = partial(ProcessorConfig)
 
 ProcessorName = Literal[
     "service-graphs",
@@ -47,25 +57,34 @@ def _zero_or(least: str, most: str) -> AfterValidator:
 
 
 class GeneratorLimits(Block):
-    """What may differ from tenant to tenant."""
+    """What may differ from tenant to tenant; what is not given is as it is for all."""
 
     processors: (
         Annotated[tuple[ProcessorName, ...], BeforeValidator(_names), AfterValidator(_as_set)]
         | None
     ) = None
     """Which processors run; an empty list: none. If not given: `service-graphs` and
-    `span-metrics` (Tempo: none)."""
-    collection_interval: Annotated[DurationMs, _zero_or("15s", "5m")] = 0
+    `span-metrics` (Tempo: none). The longer names, such as `span-metrics-count`, run a part."""
+    processor: ProcessorOverrides | None = None
+    """Any keys of `metrics_generator.processor`."""
+    collection_interval: Annotated[DurationMs, _zero_or("15s", "5m")] | None = None
     """Time between two ticks; 0: as in `metrics_generator.registry`."""
-    ingestion_time_range_slack: Annotated[DurationMs, duration("0s", "12h")] = 0
+    disable_collection: bool | None = None
+    """Count, but write nothing."""
+    ingestion_time_range_slack: Annotated[DurationMs, duration("0s", "12h")] | None = None
     """The slack; 0: as in `metrics_generator`."""
-    max_active_series: Annotated[int, Field(ge=0)] = 0
+    span_name_sanitization: Literal["", "dry_run", "enabled"] | None = None
+    """Replace what looks like an id in span names by `<_>`, so that one operation has one name;
+    `dry_run` only counts the spans whose name would change."""
+    trace_id_label_name: LabelName | None = None
+    """The label of an exemplar that holds the trace id; if not given: `traceID`."""
+    max_active_series: Annotated[int, Field(ge=0)] | None = None
     """Most series of a tenant in one worker, with `limiter_type: series`; 0: no limit. What has no
     room counts in one series a metric with the label `metric_overflow="true"`."""
-    max_active_entities: Annotated[int, Field(ge=0)] = 0
+    max_active_entities: Annotated[int, Field(ge=0)] | None = None
     """Most label sets of a tenant in one worker, whatever metrics they have, with
     `limiter_type: entity`; 0: no limit."""
-    max_cardinality_per_label: Annotated[int, Field(ge=0)] = 0
+    max_cardinality_per_label: Annotated[int, Field(ge=0)] | None = None
     """Most values of a label (about, within a `stale_duration`); while there are more, each value
     of that label becomes `__cardinality_overflow__`; 0: no limit."""
     ring_size: int | None = None
@@ -74,8 +93,8 @@ class GeneratorLimits(Block):
     """Tempo's queue in its distributor."""
 
 
-class DefaultLimits(Block):
-    """The limits of every tenant."""
+class Limits(Block):
+    """Limits and switches of a tenant, or of all."""
 
     metrics_generator: GeneratorLimits = GeneratorLimits()
     """What is made of the spans."""
@@ -98,9 +117,20 @@ class DefaultLimits(Block):
 class OverridesConfig(Block):
     """Limits and switches per tenant."""
 
-    defaults: DefaultLimits = DefaultLimits()
+    defaults: Limits = Limits()
     """The limits of every tenant."""
+    per_tenant_override_config: str = ""
+    """A file with what differs from tenant to tenant, see below; empty: none."""
+    per_tenant_override_period: Annotated[DurationMs, duration("1s", "1h")] = 10_000
+    """Time between two looks at that file."""
     user_configurable_overrides: Mapping[str, object] | None = Field(default=None, repr=False)
     """Tempo's HTTP API for limits."""
     enable_legacy_overrides: bool | None = None
     """Tempo's older form of limits."""
+
+
+class OverridesFile(Block):
+    """The file that `per_tenant_override_config` names."""
+
+    overrides: Mapping[str, Limits] = Field(default_factory=dict)
+    """By tenant; `*` is any tenant, before what is said of one by name."""

@@ -10,8 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from consumer.config import shape
-from consumer.config.model import Config
-from consumer.config.tempo import NOT_YET
+from consumer.config.document import Document
 from consumer.errors import Problem
 from processors.settings import SEVERAL
 
@@ -37,7 +36,9 @@ _EXPECTED: Mapping[str, str] = {
 _LONGEST_VALUE = 60
 
 
-def problems_of(error: ValidationError, sources: Mapping[shape.Path, str]) -> list[Problem]:
+def problems_of(
+    error: ValidationError, document: Document, sources: Mapping[shape.Path, str]
+) -> list[Problem]:
     """Every mistake in ``error``; ``sources`` says which keys came from outside the file."""
     found: list[Problem] = []
     for details in error.errors(include_url=False):
@@ -46,7 +47,7 @@ def problems_of(error: ValidationError, sources: Mapping[shape.Path, str]) -> li
             for below, text in details["ctx"]["findings"]:
                 found.append(_problem((*path, *below), text, sources))
         else:
-            found.append(_problem(path, _text(details, path), sources))
+            found.append(_problem(path, _text(details, document, path), sources))
     return found
 
 
@@ -55,10 +56,10 @@ def _problem(path: shape.Path, text: str, sources: Mapping[shape.Path, str]) -> 
     return Problem(shape.render(path) or "(top)", f"{text} (set by {source})" if source else text)
 
 
-def _text(details: ErrorDetails, path: shape.Path) -> str:
+def _text(details: ErrorDetails, document: Document, path: shape.Path) -> str:
     kind = details["type"]
     if kind == "extra_forbidden":
-        return _unknown(path)
+        return _unknown(document, path)
     if kind == "missing":
         return "expected a value, found none"
     context: dict[str, Any] = details.get("ctx", {})
@@ -73,17 +74,18 @@ def _text(details: ErrorDetails, path: shape.Path) -> str:
     hint = (
         "; quote it" if kind == "string_type" and isinstance(details["input"], int | float) else ""
     )
-    return f"found {_value(details['input'], path)}, {rule}{hint}"
+    found = _value(details["input"], is_secret=shape.is_secret(document.root, path))
+    return f"found {found}, {rule}{hint}"
 
 
-def _value(value: object, path: shape.Path) -> str:
+def _value(value: object, *, is_secret: bool) -> str:
     if isinstance(value, dict):
         return "keys with values"
     if isinstance(value, list | tuple):
         return "a list" if value else "an empty list"
     if value is None:
         return "nothing"
-    if shape.is_secret(Config, path):
+    if is_secret:
         return "text" if isinstance(value, str) else "a value"
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -91,25 +93,25 @@ def _value(value: object, path: shape.Path) -> str:
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 
-def _unknown(path: shape.Path) -> str:
+def _unknown(document: Document, path: shape.Path) -> str:
     """Name the key that was probably meant."""
     key = str(path[-1])
-    known = _keys_beside(path)
+    known = _keys_beside(document, path)
     near = difflib.get_close_matches(key, known, n=1)
     if near:
         return f"unknown key; did you mean {near[0]}?"
-    elsewhere = [each.pattern for each in shape.keys(Config) if _last(each.pattern) == key]
-    elsewhere += [pattern for pattern in NOT_YET if _last(pattern) == key]
+    elsewhere = [each.pattern for each in shape.keys(document.root) if _last(each.pattern) == key]
+    elsewhere += [pattern for pattern in document.not_yet if _last(pattern) == key]
     if elsewhere:
         return f"unknown key here; did you mean {elsewhere[0]}?"
     return f"unknown key; known are {', '.join(known)}"
 
 
-def _keys_beside(path: Sequence[str | int]) -> list[str]:
-    model = shape.as_model(shape.at(Config, path[:-1]))
-    here = shape.pattern(path[:-1])
+def _keys_beside(document: Document, path: Sequence[str | int]) -> list[str]:
+    model = shape.as_model(shape.at(document.root, path[:-1]))
+    here = shape.pattern(document.root, path[:-1])
     known = [] if model is None else list(shape.fields(model))
-    return known + [_last(key) for key in NOT_YET if key.rpartition(".")[0] == here]
+    return known + [_last(key) for key in document.not_yet if key.rpartition(".")[0] == here]
 
 
 def _last(pattern: str) -> str:

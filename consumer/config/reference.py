@@ -43,6 +43,9 @@ stands for a dot, `SPANMILL_KAFKA__CLIENT__SASL_PASSWORD`). Flags win over both:
 In lists, `[]` stands for each entry.
 """
 
+PER_TENANT = "overrides.defaults.metrics_generator.processor"
+"""What is below is the same as in ``metrics_generator.processor``."""
+
 _MEANINGS: Mapping[str, str] = {
     "service_graphs.wait": "How long half an edge waits for the other half.",
     "service_graphs.max_items": "Most half edges that wait.",
@@ -89,6 +92,8 @@ _MEANINGS: Mapping[str, str] = {
         "`otel` writes `traces_span_metrics_calls_total` and `…_duration_seconds` with "
         "`service_name` instead; `both` doubles the series (not in Tempo)."
     ),
+    "host_info.host_identifiers": "Resource attributes that name a host; the first that is text.",
+    "host_info.metric_name": "The name of the gauge.",
     "span_metrics.enable_target_info": "Write `traces_target_info`; label `job` and `instance`.",
     "span_metrics.target_info_excluded_dimensions": "Attributes that it leaves out.",
     "span_metrics.enable_instance_label": "Label `instance`, with `enable_target_info`.",
@@ -112,11 +117,17 @@ def reference() -> str:
         lines += [
             _row(key)
             for key in shape.keys(Config)
-            if key.pattern.split(".")[0] == name
-            and (key.block is None or key.pattern in NO_EFFECT or key.field.default is None)
+            if key.pattern.split(".")[0] == name and is_told(key)
         ]
         lines.append("")
     return "\n".join([*lines, *_without_effect(), *_not_yet()])
+
+
+def is_told(key: shape.Key) -> bool:
+    """Whether the key has a row: not so for most blocks, whose keys have them."""
+    if key.pattern.startswith(PER_TENANT):
+        return key.pattern == PER_TENANT
+    return key.block is None or key.pattern in NO_EFFECT or key.field.default is None
 
 
 def _row(key: shape.Key) -> str:
@@ -130,7 +141,7 @@ def _meaning(pattern: str) -> str:
     policy = re.fullmatch(r".*\.filter_policies\[\]\.\w+\.(.*)", pattern)
     if policy:
         return _POLICY_MEANINGS[policy[1]]
-    return _MEANINGS.get(pattern.removeprefix("metrics_generator.processor."), "")
+    return _MEANINGS.get(pattern.partition("metrics_generator.processor.")[2], "")
 
 
 def _type(key: shape.Key) -> str:

@@ -2,7 +2,7 @@
 
 A path is a tuple of keys and list indexes, ``("storage", "remote_write", 0, "url")``;
 written ``storage.remote_write[0].url``. A pattern is a path written with ``[]`` for
-any index.
+any index, and ``*`` for any key.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ def render(path: Sequence[str | int]) -> str:
     return text
 
 
-def pattern(path: Sequence[str | int]) -> str:
-    """``("a", 0, "b")`` -> ``a[].b``."""
-    return re.sub(r"\[\d+\]", "[]", render(path))
+def pattern(root: type[BaseModel], path: Sequence[str | int]) -> str:
+    """``("a", 0, "b")`` -> ``a[].b``; a key of a mapping becomes ``*``."""
+    named = ["*" if is_mapping(at(root, path[:i])) else part for i, part in enumerate(path)]
+    return re.sub(r"\[\d+\]", "[]", render(named))
 
 
 def unwrap(annotation: object) -> object:

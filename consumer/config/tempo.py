@@ -1,6 +1,6 @@
 """Keys of Tempo and Prometheus that do nothing here, or do not yet.
 
-Paths are patterns: ``[]`` stands for any index.
+Paths are patterns: ``[]`` stands for any index, ``*`` for any key.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ _GENERATOR = "metrics_generator"
 _SERVICE_GRAPHS = f"{_GENERATOR}.processor.service_graphs"
 _SPAN_METRICS = f"{_GENERATOR}.processor.span_metrics"
 _REMOTE_WRITE = f"{_GENERATOR}.storage.remote_write[]"
-_LIMITS = "overrides.defaults.metrics_generator"
+DEFAULTS = "overrides.defaults."
+_LIMITS = f"{DEFAULTS}metrics_generator"
 
 NOT_YET: Mapping[str, object] = {
     f"{_SERVICE_GRAPHS}.span_multiplier_key": "",
     f"{_SERVICE_GRAPHS}.enable_tracestate_span_multiplier": False,
     f"{_SERVICE_GRAPHS}.filter_policies": [],
-    f"{_GENERATOR}.processor.host_info": {
-        "host_identifiers": ["k8s.node.name", "host.id"],
-        "metric_name": "traces_host_info",
-    },
+    f"{_LIMITS}.processor.service_graphs.span_multiplier_key": "",
+    f"{_LIMITS}.processor.service_graphs.enable_tracestate_span_multiplier": False,
+    f"{_LIMITS}.processor.service_graphs.filter_policies": [],
     f"{_GENERATOR}.leave_consumer_group_on_shutdown": False,
     f"{_REMOTE_WRITE}.write_relabel_configs": [],
     f"{_REMOTE_WRITE}.tls_config": {},
@@ -42,17 +42,11 @@ NOT_YET: Mapping[str, object] = {
     f"{_REMOTE_WRITE}.google_iam": {},
     f"{_REMOTE_WRITE}.metadata_config": {},
     f"{_REMOTE_WRITE}.queue_config.sample_age_limit": "0s",
-    f"{_LIMITS}.disable_collection": False,
     f"{_LIMITS}.generate_native_histograms": "classic",
     f"{_LIMITS}.native_histogram_bucket_factor": 1.1,
     f"{_LIMITS}.native_histogram_max_bucket_number": 100,
     f"{_LIMITS}.native_histogram_min_reset_duration": "15m",
-    f"{_LIMITS}.trace_id_label_name": "traceID",
     f"{_LIMITS}.remote_write_headers": {},
-    f"{_LIMITS}.span_name_sanitization": "",
-    f"{_LIMITS}.processor": {"service_graphs": {}, "span_metrics": {}, "host_info": {}},
-    "overrides.per_tenant_override_config": "",
-    "overrides.per_tenant_override_period": "10s",
 }
 """Keys without an implementation, each with its default, the one value that is taken."""
 
@@ -63,10 +57,6 @@ VALUES_NOT_YET: Mapping[str, frozenset[str]] = {
             "service-graphs-request",
             "service-graphs-latency",
             "service-graphs-connection-info",
-            "span-metrics-count",
-            "span-metrics-latency",
-            "span-metrics-size",
-            "host-info",
         }
     ),
 }
@@ -74,10 +64,11 @@ VALUES_NOT_YET: Mapping[str, frozenset[str]] = {
 
 _RING = "Kafka's consumer group shares out the partitions; there is no ring"
 _NO_WAL = "spanmill keeps no write-ahead log; Kafka holds what is not delivered yet"
+_NO_WORKERS = "half edges expire within the batch; there are no workers"
 _OTHER_PART = "this belongs to another part of Tempo"
 
 NO_EFFECT: Mapping[str, str] = {
-    f"{_SERVICE_GRAPHS}.workers": "half edges expire within the batch; there are no workers",
+    f"{_SERVICE_GRAPHS}.workers": _NO_WORKERS,
     f"{_GENERATOR}.ring": _RING,
     f"{_GENERATOR}.ring_mode": _RING,
     f"{_GENERATOR}.override_ring_key": _RING,
@@ -97,6 +88,8 @@ NO_EFFECT: Mapping[str, str] = {
     f"{_REMOTE_WRITE}.queue_config.capacity": "what waits is bounded in ticks, not in samples",
     f"{_REMOTE_WRITE}.queue_config.min_shards": "there are as many requests as a tick needs",
     f"{_REMOTE_WRITE}.queue_config.batch_send_deadline": "a tick is sent at once",
+    f"{_LIMITS}.processor.service_graphs.workers": _NO_WORKERS,
+    f"{_LIMITS}.trace_id_label_name": "exemplars are not supported yet",
     f"{_LIMITS}.ring_size": _RING,
     f"{_LIMITS}.forwarder": _OTHER_PART,
     "overrides.defaults.ingestion": _OTHER_PART,
@@ -112,14 +105,18 @@ NO_EFFECT: Mapping[str, str] = {
 """Keys that are taken, checked and without any effect, each with the reason."""
 
 
-def take_not_yet(tree: dict[str, object]) -> list[Problem]:
-    """Take the keys of :data:`NOT_YET` out of ``tree``; those with another value are problems."""
+def take_not_yet(
+    tree: dict[str, object],
+    not_yet: Mapping[str, object],
+    values_not_yet: Mapping[str, frozenset[str]],
+) -> list[Problem]:
+    """Take the keys of ``not_yet`` out of ``tree``; those with another value are problems."""
     problems = []
-    for pattern, default in NOT_YET.items():
+    for pattern, default in not_yet.items():
         for path, block, key in find(tree, pattern):
             if not _is_default(block.pop(key), default):
                 problems.append(Problem(path, "not supported yet"))
-    for pattern, values in VALUES_NOT_YET.items():
+    for pattern, values in values_not_yet.items():
         for path, block, key in find(tree, pattern):
             given = block[key] if isinstance(block[key], list | dict) else [block[key]]
             problems += [
@@ -130,11 +127,11 @@ def take_not_yet(tree: dict[str, object]) -> list[Problem]:
     return problems
 
 
-def notices_of(tree: dict[str, object]) -> list[Notice]:
-    """The keys in ``tree`` that have no effect."""
+def notices_of(tree: dict[str, object], no_effect: Mapping[str, str]) -> list[Notice]:
+    """The keys in ``tree`` that have ``no_effect``."""
     return [
         Notice(path, f"no effect: {reason}")
-        for pattern, reason in NO_EFFECT.items()
+        for pattern, reason in no_effect.items()
         for path, _, _ in find(tree, pattern)
     ]
 
@@ -148,6 +145,10 @@ def _find(
     tree: object, parts: list[str], prefix: str
 ) -> Iterator[tuple[str, dict[str, object], str]]:
     key = parts[0].removesuffix("[]")
+    if key == "*" and isinstance(tree, dict):
+        for each in list(tree):
+            yield from _find(tree, [each, *parts[1:]], prefix)
+        return
     if not isinstance(tree, dict) or key not in tree:
         return
     path = f"{prefix}.{key}" if prefix else key

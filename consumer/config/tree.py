@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import PurePath
 
 import yaml
+from pydantic import BaseModel
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from consumer.config import shape
-from consumer.config.model import Config
 from consumer.errors import ConfigError, Problem
 
 MAX_NODES = 100_000
@@ -43,21 +42,26 @@ _TAGS = {_PREFIX + kind for kind in _KINDS}
 
 
 def read_tree(
-    text: str, *, source: PurePath | str, environ: Mapping[str, str], problems: list[Problem]
+    text: str,
+    root: type[BaseModel],
+    *,
+    source: str,
+    environ: Mapping[str, str],
+    problems: list[Problem],
 ) -> dict[str, object]:
-    """The tree of a configuration file; adds to ``problems`` what is wrong in it.
+    """The tree of a file that ``root`` describes; adds to ``problems`` what is wrong in it.
 
     Raises :class:`ConfigError` when the text is no YAML at all.
     """
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        raise ConfigError([Problem(str(source), _syntax(error))]) from error
+        raise ConfigError([Problem(source, _syntax(error))]) from error
     if node is None or (isinstance(node, ScalarNode) and _scalar(node.value) is None):
         return {}
     if not isinstance(node, MappingNode):
-        raise ConfigError([Problem(str(source), "expected keys such as kafka: at the top")])
-    return _Reader(environ, problems).top(node)
+        raise ConfigError([Problem(source, "expected keys such as kafka: at the top")])
+    return _Reader(root, environ, problems).top(node)
 
 
 def reread(text: str) -> object:
@@ -69,7 +73,7 @@ def reread(text: str) -> object:
     if node is None or isinstance(node, ScalarNode):
         quoted = node is not None and node.style is not None
         return node.value if node is not None and quoted else _scalar(text)
-    return _Reader({}, []).value(node, ())
+    return _Reader(BaseModel, {}, []).value(node, ())
 
 
 def _scalar(text: str) -> object:
@@ -91,7 +95,10 @@ def _syntax(error: yaml.YAMLError) -> str:
 class _Reader:
     """Turns nodes into values; holds what is the same all over one file."""
 
-    def __init__(self, environ: Mapping[str, str], problems: list[Problem]) -> None:
+    def __init__(
+        self, root: type[BaseModel], environ: Mapping[str, str], problems: list[Problem]
+    ) -> None:
+        self._root = root
         self._environ = environ
         self._problems = problems
         self._nodes = 0
@@ -153,7 +160,7 @@ class _Reader:
     def _text(self, node: ScalarNode, path: shape.Path) -> object:
         text = self.expand(node.value, path)
         plain = node.style is None
-        is_text = shape.wants_text(shape.at(Config, path))
+        is_text = shape.wants_text(shape.at(self._root, path))
         if is_text and (text != node.value or text.lower() in ("y", "n")):
             return text
         whole = _VARIABLE.fullmatch(node.value)

@@ -11,7 +11,7 @@ What a tenant has no room for is added up in one series a family with the single
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +29,7 @@ from processors.batch import ABSENT, EMPTY, Codes
 from processors.delta import DeltaFrame, Instrument, Schema
 from processors.strings import KeptStrings
 
+_NEVER_MS = np.iinfo(np.int64).min
 OVERFLOW_LABEL = ("metric_overflow", "true")
 
 
@@ -50,6 +51,8 @@ class Registry:
         self._homes: dict[int, set[SeriesTable]] = {}
         """The tables in which a tenant had label sets."""
         self._collected_ms = started_ms
+        self._collected: dict[str, int] = {}
+        """When tenants were collected that the last collection left out."""
         self._changes = Changes()
 
     def limit(self, limits: Mapping[str, TenantLimits], default: TenantLimits = NO_LIMITS) -> None:
@@ -76,37 +79,53 @@ class Registry:
                 fed = ~refused if fed is None else fed & ~refused
             self._add(arrival, fed, time_ms)
 
-    def collect(self, time_ms: int) -> Tick:
-        """The sample of every series at ``time_ms``, later than the last collection.
+    def collect(self, time_ms: int, tenants: Collection[str] | None = None) -> Tick:
+        """The sample of every series of ``tenants``, ``None`` for all, at ``time_ms``.
 
-        Newborn series count from just after the collection before, so that their zero
-        sample never precedes the end of an earlier life of the same series (D15); series
-        without a delta for the stale duration end here (D14).
+        Later than the last collection. Newborn series count from just after the
+        collection before, so that their zero sample never precedes the end of an earlier
+        life of the same series (D15); series without a delta for the stale duration end
+        here (D14).
         """
-        start_ms = max(self._collected_ms + 1, time_ms - self._settings.interval_ms)
+        due = self._due(tenants)
+        collected_ms = self._collected_by_tenant()
         # What came since the last collection was never sent, so it is sent before the
         # series ends, however long that collection is ago.
-        before_ms = min(time_ms - self._settings.stale_ms, self._collected_ms)
-        tenants: dict[str, list[SeriesBlock]] = {}
+        before_ms = np.minimum(time_ms - self._settings.stale_ms, collected_ms)
+        before_ms[~due] = _NEVER_MS
+        told: dict[str, list[SeriesBlock]] = {}
         for table in (*self._tables.values(), self._overflow):
             outdated = table.outdated(before_ms)
             slots = table.occupied()
+            slots = slots[due[table.rows[slots, 0]]]
             for tenant, of_tenant in by_tenant(table, slots, self._tenants.text):
+                before = self._collected.get(tenant, self._collected_ms)
+                start_ms = max(before + 1, time_ms - self._settings.interval_ms)
                 constant = self._constant_labels(tenant)
                 telling = Telling(table, self._strings.text, constant, start_ms, outdated)
-                tenants.setdefault(tenant, []).extend(telling.blocks(of_tenant))
-            self._age(table, outdated, time_ms)
+                told.setdefault(tenant, []).extend(telling.blocks(of_tenant))
+            self._age(table, outdated, due[table.rows[:, 0]], time_ms)
+        names = np.array(self._tenants.text, object)[~due].tolist()
+        self._collected = {
+            name: self._collected.get(name, self._collected_ms) for name in names if name
+        }
         self._collected_ms = time_ms
         self._compact()
-        return Tick(time_ms, tenants)
+        return Tick(time_ms, told)
 
-    @property
-    def is_holding(self) -> bool:
-        """Whether something waits for the tick after the next: histograms got other bounds.
+    def is_holding(self, tenants: Collection[str] | None = None) -> bool:
+        """Whether something of ``tenants`` waits for the tick after the next.
 
-        Each collection lets at least one of a label set's waiting families go on.
+        Histograms got other bounds. Each collection lets at least one of a label set's
+        waiting families go on.
         """
-        return any(table.is_holding for table in (*self._tables.values(), self._overflow))
+        due = self._due(tenants)
+        tables = (*self._tables.values(), self._overflow)
+        return any(table.is_holding(due[table.rows[:, 0]]) for table in tables)
+
+    def tenants(self) -> Sequence[str]:
+        """Those that had deltas since the start."""
+        return [name for name in self._tenants.text if name]
 
     def active_series(self) -> Counter[str]:
         """Series that are alive, by tenant; those of overflow are not counted."""
@@ -129,6 +148,20 @@ class Registry:
             changes.values_limited[self._tenants.text[code], name] += spans
         self._values.replaced.clear()
         return changes
+
+    def _due(self, tenants: Collection[str] | None) -> Flags:
+        """Which tenants are meant, by code (bool[tenants])."""
+        names = self._tenants.text
+        if tenants is None:
+            return np.ones(len(names), np.bool_)
+        return np.array([name in tenants for name in names], np.bool_)
+
+    def _collected_by_tenant(self) -> NDArray[np.int64]:
+        """When each tenant was last collected, by code (int64[tenants])."""
+        collected = np.full(len(self._tenants.text), self._collected_ms, np.int64)
+        for name, time_ms in self._collected.items():
+            collected[self._tenants.code(name)] = time_ms
+        return collected
 
     def _arrival(self, frame: DeltaFrame, time_ms: int) -> Arrival:
         """``frame`` in terms of its table; values of labels that have too many are replaced."""
@@ -238,15 +271,15 @@ class Registry:
             constant[self._settings.tenant_label] = tenant
         return constant
 
-    def _age(self, table: SeriesTable, outdated: Flags, time_ms: int) -> None:
-        """Newborns grow up, what is outdated goes, what was held begins."""
-        newborn = table.life == Life.NEWBORN
+    def _age(self, table: SeriesTable, outdated: Flags, due: Flags, time_ms: int) -> None:
+        """In slots that are ``due``: newborns grow up, what is outdated goes, what waits begins."""
+        newborn = (table.life == Life.NEWBORN) & due[:, np.newaxis]
         born = table.tenants(newborn)
         table.life[newborn] = Life.LIVE
-        over = table.life == Life.ENDED
+        over = (table.life == Life.ENDED) & due[:, np.newaxis]
         gone = table.tenants(outdated)
         table.clear(outdated | over)
-        replaced = table.succeed(time_ms)
+        replaced = table.succeed(time_ms, due)
         gone += table.tenants(replaced)
         table.clear(replaced, Life.ENDED)
         empty = table.sweep(np.flatnonzero((outdated | over).any(axis=1)))

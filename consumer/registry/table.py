@@ -164,10 +164,9 @@ class SeriesTable:
         self.clear(gone)
         self.sweep(distinct)
 
-    @property
-    def is_holding(self) -> bool:
-        """Whether a family waits for its rival to tell its last."""
-        return any((self.life[:, columns] == Life.HELD).any() for columns in self.rivals)
+    def is_holding(self, due: Flags) -> bool:
+        """Whether a family of the slots that are ``due`` waits for its rival to tell its last."""
+        return any((self.life[due][:, columns] == Life.HELD).any() for columns in self.rivals)
 
     @property
     def names(self) -> set[str]:
@@ -179,9 +178,13 @@ class SeriesTable:
         slots = np.flatnonzero(self.life.any(axis=1))
         return slots[np.argsort(self.rows[slots, 0], kind="stable")]
 
-    def outdated(self, before_ms: int) -> Flags:
-        """The series that are told and had no delta since ``before_ms`` (bool[room, families])."""
-        return np.asarray((self.life >= Life.NEWBORN) & (self.updated_ms < before_ms))
+    def outdated(self, before_ms: NDArray[np.int64]) -> Flags:
+        """The series that are told and had no delta since ``before_ms`` (int64[tenants]).
+
+        Returns bool[room, families].
+        """
+        before = before_ms[self.rows[:, 0]][:, np.newaxis]
+        return np.asarray((self.life >= Life.NEWBORN) & (self.updated_ms < before))
 
     def tenants(self, series: Flags) -> NDArray[np.int64]:
         """Series by tenant, where ``series`` (bool[room, families]) is true (int64[tenants])."""
@@ -196,11 +199,14 @@ class SeriesTable:
         for column in np.flatnonzero(series.any(axis=0)).tolist():
             self.values[column][series[:, column]] = 0.0
 
-    def succeed(self, time_ms: int) -> Flags:
-        """Let what is held begin; the rivals that end for it (bool[room, families])."""
+    def succeed(self, time_ms: int, due: Flags) -> Flags:
+        """Let what is held in slots that are ``due`` (bool[room]) begin.
+
+        Returns the rivals that end for it (bool[room, families]).
+        """
         succeeded = np.zeros(self.life.shape, np.bool_)
         for columns in self.rivals:
-            is_held = self.life[:, columns] == Life.HELD
+            is_held = (self.life[:, columns] == Life.HELD) & due[:, np.newaxis]
             slots = np.flatnonzero(is_held.any(axis=1))
             if not len(slots):
                 continue

@@ -11,6 +11,7 @@ import io
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ import yaml
 
 from consumer.config.load import load_config
 from consumer.config.model import Config
+from consumer.config.tenants import settings_by_tenant
 from consumer.decode import Encoding, RawRecords, open_decoder
 from consumer.otlp_files import read_records
-from consumer.pipeline import Pipeline, build_processors, projection_of
+from consumer.pipeline import Pipeline
 from consumer.preview import registry_of, run_preview, series_lines
 from tests.support.decoding import IMPLEMENTATIONS, Implementation, require
 
@@ -68,15 +70,12 @@ def run_case(
     values: Sequence[bytes],
     implementation: Implementation,
 ) -> list[bytes]:
-    processors = build_processors(config)
-    decoder = open_decoder(
-        CODECS[golden.get("codec", "otlp")],
-        projection_of(processors),
-        implementation=implementation,
-    )
+    codec = CODECS[golden.get("codec", "otlp")]
+    open_with = partial(open_decoder, codec, implementation=implementation)
     base_ms = golden.get("base_unix_nano", 0) // 1_000_000
-    pipeline = Pipeline(decoder, processors, config.slack_ms if base_ms else None)
-    registry = registry_of(config)
+    tenants = settings_by_tenant(config)
+    pipeline = Pipeline(open_with, tenants, has_slack=bool(base_ms))
+    registry = registry_of(config, tenants)
     for index, value in enumerate(values):
         registry.fold(pipeline.push(one_record(value, base_ms)).frames, 0)
         if index in golden.get("expire_after_records", ()):

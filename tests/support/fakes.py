@@ -27,6 +27,7 @@ from consumer.kafka import (
     SpanSource,
 )
 from consumer.metrics import Metrics
+from consumer.overrides import Overrides
 from consumer.pipeline import open_pipeline
 from consumer.registry import Registry
 from consumer.remote_write.delivery import Delivery
@@ -173,17 +174,21 @@ class Loop:
         self.metrics = Metrics(CollectorRegistry())
         self.status = Status(version="1")
         parsed = parse_config(config, environ={})
+        self.overrides = Overrides(parsed, environ={}, now_ms=self.clock.now_ms())
+        tenants = self.overrides.tenants
         registry = Registry(registry_settings(parsed), started_ms=self.clock.now_ms())
+        registry.limit(*tenants.limits())
         parts = Parts(
-            pipeline=open_pipeline(parsed),
+            pipeline=open_pipeline(parsed, tenants),
             registry=registry,
             flusher=Flusher(
                 registry,
                 cast("Sender", self.sender),
-                interval_ms=parsed.collection_interval_ms,
+                tenants,
                 started_ms=self.clock.now_ms(),
             ),
             dead_letters=DeadLetters(dead_letter_topic, self.letters, "1"),
+            overrides=self.overrides,
             reporter=Reporter(self.metrics, self.status, self.clock),
             clock=self.clock,
         )

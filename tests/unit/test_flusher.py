@@ -3,6 +3,8 @@ from typing import cast
 
 import pytest
 
+from consumer.config import parse_config
+from consumer.config.tenants import settings_by_tenant
 from consumer.flusher import Flusher
 from consumer.registry import Registry, RegistrySettings
 from consumer.remote_write.sender import Sender
@@ -11,6 +13,7 @@ from tests.support.fakes import START_MS, FakeSender
 from tests.unit.registry.frames import Row, frame
 
 INTERVAL_MS = 15_000
+ALL_ALIKE = settings_by_tenant(parse_config("", environ={}))
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def boundary(number: int) -> int:
 
 def flusher_since(sender: FakeSender, started_ms: int) -> Flusher:
     registry = Registry(RegistrySettings(interval_ms=INTERVAL_MS), started_ms=started_ms)
-    return Flusher(registry, cast("Sender", sender), interval_ms=INTERVAL_MS, started_ms=started_ms)
+    return Flusher(registry, cast("Sender", sender), ALL_ALIKE, started_ms=started_ms)
 
 
 def test_the_first_tick_is_due_at_the_next_boundary(flusher: Flusher) -> None:
@@ -113,9 +116,7 @@ def test_partitions_that_went_are_covered_by_no_tick_delivered_or_not(
 def test_a_tick_covers_what_histograms_with_other_bounds_hold_back(sender: FakeSender) -> None:
     started_ms = boundary(0) + 2_000
     registry = Registry(RegistrySettings(interval_ms=INTERVAL_MS), started_ms=started_ms)
-    flusher = Flusher(
-        registry, cast("Sender", sender), interval_ms=INTERVAL_MS, started_ms=started_ms
-    )
+    flusher = Flusher(registry, cast("Sender", sender), ALL_ALIKE, started_ms=started_ms)
     old = frame([Row("north", "a", observed=(1.0, 0.0, 0.0, 0.1))])
     calls, latency = old.schema.families
     new = replace(
@@ -131,4 +132,4 @@ def test_a_tick_covers_what_histograms_with_other_bounds_hold_back(sender: FakeS
     ]
     assert bounds[0] == {"0.1", "1"}
     assert bounds[1] >= {"0.2", "2"}
-    assert [covered for _, covered in flusher._staged] == [{}, {0: 7}]
+    assert [staged.covered for staged in flusher._staged] == [{}, {0: 7}]

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from consumer.config import Config, load_config, parse_config, require_remote_write
+from consumer.config.tenants import settings_by_tenant
 from consumer.errors import ConfigError, InputError
 
 
@@ -10,13 +11,21 @@ def read(text: str, *overrides: str, **environ: str) -> Config:
     return parse_config(text, overrides=overrides, environ=environ)
 
 
+def processors(config: Config) -> tuple[str, ...]:
+    return settings_by_tenant(config).default.processing.processors
+
+
+def times(config: Config) -> tuple[int, int]:
+    default = settings_by_tenant(config).default
+    return default.interval_ms, default.slack_ms
+
+
 def test_without_a_file_everything_has_its_default() -> None:
     config = load_config(None, environ={})
     assert config.kafka.bootstrap_servers == "localhost:9092"
     assert config.kafka.encoding == "otlp_proto"
-    assert config.processors == ("service-graphs", "span-metrics")
-    assert config.collection_interval_ms == 15_000
-    assert config.slack_ms == 30_000
+    assert processors(config) == ("service-graphs", "span-metrics")
+    assert times(config) == (15_000, 30_000)
     assert config.notices == ()
 
 
@@ -79,7 +88,7 @@ def test_a_variable_on_its_own_is_a_number_where_a_number_belongs(written: str) 
 
 def test_a_variable_on_its_own_may_be_a_list() -> None:
     text = "overrides: {defaults: {metrics_generator: {processors: '${P}'}}}"
-    assert read(text, P="[span-metrics]").processors == ("span-metrics",)
+    assert processors(read(text, P="[span-metrics]")) == ("span-metrics",)
 
 
 def test_a_variable_on_its_own_stays_text_where_text_belongs() -> None:
@@ -217,20 +226,20 @@ def test_tempos_instance_id_is_the_static_member_id() -> None:
 )
 def test_processors_are_a_set(written: str, names: tuple[str, ...]) -> None:
     text = f"overrides: {{defaults: {{metrics_generator: {{processors: {written}}}}}}}"
-    assert read(text).processors == names
+    assert processors(read(text)) == names
 
 
 def test_overrides_win_over_static_settings_unless_they_are_zero() -> None:
     defaults = "overrides: {defaults: {metrics_generator: %s}}"
     config = read(defaults % "{collection_interval: 1m, ingestion_time_range_slack: 2h}")
-    assert (config.collection_interval_ms, config.slack_ms) == (60_000, 7_200_000)
+    assert times(config) == (60_000, 7_200_000)
     config = read(defaults % "{collection_interval: 0s, ingestion_time_range_slack: 0}")
-    assert (config.collection_interval_ms, config.slack_ms) == (15_000, 30_000)
+    assert times(config) == (15_000, 30_000)
 
 
 def test_the_static_slack_may_be_years() -> None:
     text = "metrics_generator: {metrics_ingestion_time_range_slack: 87600h}"
-    assert read(text).slack_ms == 87_600 * 3_600_000
+    assert times(read(text))[1] == 87_600 * 3_600_000
 
 
 def test_only_a_worker_needs_an_endpoint() -> None:

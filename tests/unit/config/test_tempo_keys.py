@@ -84,24 +84,12 @@ def test_keys_without_effect_are_told_with_the_reason() -> None:
     [
         ("processing_guarantee: exactly_once", "processing_guarantee: exactly_once is"),
         (
-            "overrides: {defaults: {metrics_generator: {processors: [host-info]}}}",
-            "overrides.defaults.metrics_generator.processors: host-info is",
+            "overrides: {defaults: {metrics_generator: {generate_native_histograms: both}}}",
+            "overrides.defaults.metrics_generator.generate_native_histograms:",
         ),
         (
-            "overrides: {defaults: {metrics_generator: {processors: {span-metrics-count: }}}}",
-            "overrides.defaults.metrics_generator.processors: span-metrics-count is",
-        ),
-        (
-            "metrics_generator: {processor: {host_info: {metric_name: other}}}",
-            "metrics_generator.processor.host_info:",
-        ),
-        (
-            "overrides: {defaults: {metrics_generator: {disable_collection: 0}}}",
-            "overrides.defaults.metrics_generator.disable_collection:",
-        ),
-        (
-            "overrides: {per_tenant_override_config: /etc/overrides.yaml}",
-            "overrides.per_tenant_override_config:",
+            "metrics_generator: {storage: {remote_write: [{url: 'http://a/x', oauth2: {a: b}}]}}",
+            "metrics_generator.storage.remote_write[0].oauth2:",
         ),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from consumer.config import load_config
+from consumer.config.tenants import settings_by_tenant
 from consumer.demo import DemoOptions, run_demo
 from consumer.demo.worker_process import (
     Progress,
@@ -117,7 +118,7 @@ def test_the_workers_configuration_is_valid(tmp_path: Path) -> None:
     file = tmp_path / "worker.yaml"
     file.write_text(config_text(surroundings))
     config = load_config(file, overrides=(), environ={})
-    assert config.collection_interval_ms == 2000
+    assert settings_by_tenant(config).default.interval_ms == 2000
     assert config.server.port == yaml.safe_load(file.read_text())["server"]["port"] == 1234
     assert config.kafka.dead_letter_topic == "dead"
 

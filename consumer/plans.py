@@ -1,0 +1,42 @@
+"""Plans: the processors that tenants with equal settings share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from consumer.acceleration import choose_pairing
+from consumer.config.tenants import Processing
+from processors.batch import Projection
+from processors.delta import Processor
+from processors.host_info import HostInfo
+from processors.service_graphs import ServiceGraphs
+from processors.span_metrics import PARTS, SpanMetrics
+
+
+class Plan:
+    """The processors that ``processing`` switches on."""
+
+    def __init__(self, processing: Processing) -> None:
+        self.processors = tuple(_processors(processing))
+        self.projection = Projection()
+        for processor in self.processors:
+            self.projection = self.projection.union(processor.projection)
+        self.is_draining = False
+        """Whether nobody has it any more."""
+
+    def pending(self) -> int:
+        """Spans that wait in it."""
+        return sum(processor.pending() for processor in self.processors)
+
+
+def _processors(processing: Processing) -> Iterator[Processor]:
+    """Those that are on; a new processor gets its lines here."""
+    parts = processing.parts(SpanMetrics.name, sorted(PARTS))
+    if parts:
+        yield SpanMetrics(
+            processing.span_metrics, parts, sanitization=processing.span_name_sanitization
+        )
+    if ServiceGraphs.name in processing.processors:
+        yield ServiceGraphs(processing.service_graphs, choose_pairing())
+    if HostInfo.name in processing.processors:
+        yield HostInfo(processing.host_info)
