@@ -1,7 +1,7 @@
 """Spans in, series out: what real Tempo made of the same bytes.
 
 A case is ``config.yaml`` (its block ``golden:`` is for this test), ``input.otlp`` and
-``expected.jsonl``. A case that differs from Tempo names the difference (D1 to D18 of the
+``expected.jsonl``, or ``expected_error.txt`` where the configuration is wrong. A case that differs from Tempo names the difference (D1 to D18 of the
 design) in its ``config.yaml``.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,12 +24,15 @@ from consumer.config.load import load_config
 from consumer.config.model import Config
 from consumer.config.tenants import settings_by_tenant
 from consumer.decode import Encoding, RawRecords, open_decoder
+from consumer.errors import ConfigError
 from consumer.otlp_files import read_records
 from consumer.pipeline import Pipeline
 from consumer.preview import registry_of, run_preview, series_lines
 from tests.support.decoding import IMPLEMENTATIONS, Implementation, require
 
-CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/config.yaml"))
+FOLDERS = sorted(path.parent for path in Path(__file__).parent.glob("*/config.yaml"))
+REFUSED = [folder for folder in FOLDERS if (folder / "expected_error.txt").exists()]
+CASES = [folder for folder in FOLDERS if folder not in REFUSED]
 CODECS = {"otlp": Encoding.OTLP_PROTO, "push-bytes": Encoding.TEMPO}
 SUM_TOLERANCE = 1e-9
 """Relative: sums depend on the order of addition."""
@@ -49,6 +53,15 @@ def test_spans_give_the_series_that_tempo_gives(case: Path, implementation: Impl
     _, values = read_records(case / "input.otlp")
     lines = run_case(config, golden, values, implementation)
     assert_same(series(lines), expected(case))
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=name_of)
+def test_what_tempo_refuses_is_refused_for_the_same_reason(case: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(case / "config.yaml", environ={})
+    reason = (case / "expected_error.txt").read_text()
+    for quoted in re.findall(r'"(.*?)"', reason):
+        assert f"'{quoted}'" in str(caught.value), reason
 
 
 @pytest.mark.parametrize(
