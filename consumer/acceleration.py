@@ -44,20 +44,17 @@ class NativePairing:
 
     implementation = "native"
 
-    def __init__(
-        self, wait_ms: int, max_pending: int, max_remembered: int = MAX_REMEMBERED
-    ) -> None:
+    def __init__(self, max_remembered: int = MAX_REMEMBERED) -> None:
         import spanmill_native  # noqa: PLC0415  may not be built
 
-        self._pairing = spanmill_native.Pairing(
-            wait_ms=wait_ms, max_pending=max_pending, max_remembered=max_remembered
-        )
+        self._pairing = spanmill_native.Pairing(max_remembered=max_remembered)
 
-    def push(self, halves: Halves) -> Pairs:
+    def push(self, halves: Halves, wait_ms: int, max_pending: int) -> Pairs:
         """Take the halves of records, in order, without the GIL."""
         of_halves = (halves.own, halves.parent, halves.side, halves.tenant)
         of_records = (halves.starts, halves.lane, halves.time_ms)
-        return _pairs(self._pairing.push(halves.first, of_halves, of_records))
+        limits = (wait_ms, max_pending)
+        return _pairs(self._pairing.push(halves.first, of_halves, of_records, limits))
 
     def advance(self, lane: int, time_ms: int) -> Pairs:
         """Let the time of ``lane`` reach ``time_ms``; it never goes back."""

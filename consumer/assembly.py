@@ -58,7 +58,7 @@ def run_worker(config: Config) -> int:
     status.decoder = parts.pipeline.decoder.implementation
     metrics.intake.decoder_is(status.decoder, status.encoding)
     metrics.intake.build_is(status.version)
-    for notice in config.notices:
+    for notice in (*config.notices, *parts.overrides.tenants.notices):
         _log.warning("%s", notice)
     if status.decoder != "native":
         _log.warning("the native decoder is not installed; decoding in Python is slower")

@@ -124,9 +124,12 @@ def check_config(
 ) -> None:
     """Tell every problem of a configuration, and what has no effect."""
     from consumer.config import require_remote_write
+    from consumer.config.environment import environment
+    from consumer.config.load import load_tenants
 
     loaded = _load(config, settings)
-    for notice in loaded.notices:
+    tenants = load_tenants(loaded, environ=environment())
+    for notice in (*loaded.notices, *tenants.notices):
         typer.echo(str(notice), err=True)
     try:
         require_remote_write(loaded)

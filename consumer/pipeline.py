@@ -13,12 +13,14 @@ from typing import TypeAlias
 
 import numpy as np
 
+from consumer.acceleration import choose_pairing
 from consumer.config.model import Config
 from consumer.config.tenants import Processing, SettingsByTenant, settings_by_tenant
 from consumer.decode import Decoder, Encoding, Failure, RawRecords, open_decoder
 from consumer.plans import Plan
 from processors.batch import Mask, Projection, SpanBatch
 from processors.delta import DeltaFrame, Output, Processor, count_discarded
+from processors.service_graphs import EdgeStore
 
 ALL_PROCESSORS = "all"
 """In place of a processor's name where a span never reached one."""
@@ -74,6 +76,7 @@ class Pipeline:
     ) -> None:
         self._open_with = open_with
         self._has_slack = has_slack
+        self._edges = EdgeStore(choose_pairing())
         self._plans: dict[Processing, Plan] = {}
         self.apply(tenants)
 
@@ -164,7 +167,7 @@ class Pipeline:
     def _plan(self, processing: Processing) -> Plan:
         plan = self._plans.get(processing)
         if plan is None:
-            plan = self._plans[processing] = Plan(processing)
+            plan = self._plans[processing] = Plan(processing, self._edges)
         return plan
 
     def _drop_drained(self) -> None:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from consumer.acceleration import choose_pairing
 from consumer.config.tenants import Processing
 from processors.batch import Projection
 from processors.delta import Processor
 from processors.host_info import HostInfo
-from processors.service_graphs import ServiceGraphs
+from processors.service_graphs import PARTS as GRAPH_PARTS
+from processors.service_graphs import EdgeStore, ServiceGraphs
 from processors.span_metrics import PARTS, SpanMetrics
 
 
 class Plan:
-    """The processors that ``processing`` switches on."""
+    """The processors that ``processing`` switches on; ``edges`` is what all plans share."""
 
-    def __init__(self, processing: Processing) -> None:
-        self.processors = tuple(_processors(processing))
+    def __init__(self, processing: Processing, edges: EdgeStore) -> None:
+        self.processors = tuple(_processors(processing, edges))
         self.projection = Projection()
         for processor in self.processors:
             self.projection = self.projection.union(processor.projection)
@@ -29,14 +29,15 @@ class Plan:
         return sum(processor.pending() for processor in self.processors)
 
 
-def _processors(processing: Processing) -> Iterator[Processor]:
+def _processors(processing: Processing, edges: EdgeStore) -> Iterator[Processor]:
     """Those that are on; a new processor gets its lines here."""
     parts = processing.parts(SpanMetrics.name, sorted(PARTS))
     if parts:
         yield SpanMetrics(
             processing.span_metrics, parts, sanitization=processing.span_name_sanitization
         )
-    if ServiceGraphs.name in processing.processors:
-        yield ServiceGraphs(processing.service_graphs, choose_pairing())
+    parts = processing.parts(ServiceGraphs.name, sorted(GRAPH_PARTS))
+    if parts:
+        yield ServiceGraphs(processing.service_graphs, parts=parts, store=edges)
     if HostInfo.name in processing.processors:
         yield HostInfo(processing.host_info)

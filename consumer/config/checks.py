@@ -86,7 +86,8 @@ def _empty_names(key: str, names: Sequence[str]) -> list[Finding]:
 def check_service_graphs(config: ServiceGraphsConfig) -> ServiceGraphsConfig:
     """Refuse values that cannot work; sort the buckets."""
     findings = bucket_findings(config.histogram_buckets)
-    for key in ("dimensions", "peer_attributes", "database_name_attributes"):
+    lists = ("dimensions", "peer_attributes", "database_name_attributes", "database_name_order")
+    for key in lists:
         findings += _empty_names(key, getattr(config, key))
     if config.wait <= 0:
         findings.append((("wait",), "found 0s, expected a duration above 0s"))

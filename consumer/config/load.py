@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -85,8 +86,9 @@ def parse_tenants(config: Config, text: str, *, environ: Mapping[str, str]) -> S
         tree = read_tree(text, OverridesFile, source=source, environ=environ, problems=problems)
     except RecursionError as error:
         raise ConfigError([Problem(source, "the values are nested too deeply")]) from error
+    notices = notices_of(tree, TENANTS.no_effect)
     file = cast("OverridesFile", _validate(tree, TENANTS, {}, problems))
-    return settings_by_tenant(config, file)
+    return replace(settings_by_tenant(config, file), notices=notices)
 
 
 def read_text(path: Path) -> str:

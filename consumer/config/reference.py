@@ -43,12 +43,54 @@ stands for a dot, `SPANMILL_KAFKA__CLIENT__SASL_PASSWORD`). Flags win over both:
 In lists, `[]` stands for each entry.
 """
 
+_TENANTS = """\
+## Settings per tenant
+
+`overrides.per_tenant_override_config` names a file of its own:
+
+```yaml
+overrides:
+  "*":                          # any tenant
+    metrics_generator:
+      max_active_series: 50000
+  acme:                         # the tenant `acme`, above what is said of any
+    metrics_generator:
+      processors: [span-metrics, service-graphs, host-info]
+      collection_interval: 30s
+      processor:
+        span_metrics:
+          dimensions: [http.route]
+```
+
+An entry takes what `overrides.defaults` takes. What counts for a tenant is put together key by key:
+the static settings in `metrics_generator`, over them `overrides.defaults`, then `*`, then the
+tenant's own entry. (Tempo replaces all defaults by an entry.) A key without a value is not given; an
+empty list is, and clears the list below it.
+
+A worker looks at the file every `overrides.per_tenant_override_period`, and at once on SIGHUP. A
+changed file counts from then on: series and half edges that the change does not touch go on. A file
+that is wrong or gone changes nothing: the last good one goes on, each problem is logged with its path,
+and `spanmill_overrides_reloads_total{outcome="failed"}` counts. At start it is refused like the
+configuration; `spanmill check-config` looks at it too.
+
+With `disable_collection` a tenant's series are kept and not written; offsets are committed all the
+same. With intervals that differ from tenant to tenant, offsets are committed when every tenant was
+written since: after the longest interval among the tenants that had spans.
+
+**Span names** (`span_name_sanitization: enabled`): a name is cut into tokens: words and numbers,
+UUIDs, white space, `%XX`, single other characters. A token becomes `<_>` if it holds a digit and is
+either hexadecimal or more than a quarter digits (and more than one), so `GET /users/42` becomes
+`GET /users/<_>`. Names of one token or of more than 79 stay. The rule looks at nothing but the name:
+every worker writes the same series, before and after a restart. (Tempo learns patterns as they come,
+so its names depend on what a process has seen.) Filters see the name as it came.
+"""
+
 PER_TENANT = "overrides.defaults.metrics_generator.processor"
 """What is below is the same as in ``metrics_generator.processor``."""
 
 _MEANINGS: Mapping[str, str] = {
     "service_graphs.wait": "How long half an edge waits for the other half.",
-    "service_graphs.max_items": "Most half edges that wait.",
+    "service_graphs.max_items": "Most half edges that wait, and most filtered spans in mind.",
     "service_graphs.workers": "Tempo's expiry goroutines.",
     "service_graphs.histogram_buckets": "Upper bounds in seconds; sorted.",
     "service_graphs.dimensions": "Attributes that become labels.",
@@ -62,6 +104,36 @@ _MEANINGS: Mapping[str, str] = {
     "service_graphs.peer_attributes": "Names of an unknown server; the first that is there.",
     "service_graphs.database_name_attributes": (
         "Names of a database; a client span with one of them is a database request."
+    ),
+    "service_graphs.filter_policies": (
+        "Which spans count; all without any policy. What only a span that is left out could "
+        "answer makes no virtual node."
+    ),
+    "service_graphs.filter_policies[].include": "Spans must match all blocks of this kind.",
+    "service_graphs.filter_policies[].include_any": "Spans that match one block are taken.",
+    "service_graphs.filter_policies[].exclude": "Spans that match are left out.",
+    "service_graphs.span_multiplier_key": (
+        "The attribute that holds the sampling ratio; an edge counts 1/ratio times, by the "
+        "span that came last."
+    ),
+    "service_graphs.enable_tracestate_span_multiplier": (
+        "Take the weight of a span from `ot=th:…` in its trace state, if there."
+    ),
+    "service_graphs.database_name_order": (
+        "Attributes that name the node of a database, the first that is there; "
+        "`network.peer.address` is written with its port, `database` stands for the one of "
+        "`database_name_attributes` (not in Tempo)."
+    ),
+    "service_graphs.unknown_client_name": (
+        "The name of the caller of a root span (not in Tempo, where it is `user`)."
+    ),
+    "service_graphs.enable_unpaired_spans_metric": (
+        "Count spans that made no edge in `traces_service_graph_unpaired_spans_total`, by "
+        "service and reason (not in Tempo)."
+    ),
+    "service_graphs.enable_span_links": (
+        "A consumer's link to a producer makes an edge, in the same trace or another. The "
+        "spans of both must be in partitions of the same worker (not in Tempo)."
     ),
     "span_metrics.histogram_buckets": "Upper bounds in seconds; sorted.",
     "span_metrics.intrinsic_dimensions": "Which of the built-in labels are on.",
@@ -120,7 +192,7 @@ def reference() -> str:
             if key.pattern.split(".")[0] == name and is_told(key)
         ]
         lines.append("")
-    return "\n".join([*lines, *_without_effect(), *_not_yet()])
+    return "\n".join([*lines, _TENANTS, *_without_effect(), *_not_yet()])
 
 
 def is_told(key: shape.Key) -> bool:
@@ -147,7 +219,7 @@ def _meaning(pattern: str) -> str:
 def _type(key: shape.Key) -> str:
     annotation = shape.unwrap(key.field.annotation)
     origin = get_origin(annotation)
-    if _is_duration(key):
+    if is_duration(key):
         return "duration"
     if key.block is not None:
         return "block"
@@ -167,7 +239,8 @@ def _type(key: shape.Key) -> str:
     return words.get(annotation, "value") if isinstance(annotation, type) else "value"
 
 
-def _is_duration(key: shape.Key) -> bool:
+def is_duration(key: shape.Key) -> bool:
+    """Whether the key takes a time such as ``15s``."""
     rules = [*key.field.metadata, *getattr(key.field.annotation, "__args__", ())]
     return any("parse_duration_ms" in repr(rule) for rule in rules)
 
@@ -182,7 +255,7 @@ def _default(key: shape.Key) -> str:
     value = field.get_default(call_default_factory=True, validated_data={})
     if value is None or value in ({}, ()):
         return ""
-    if _is_duration(key):
+    if is_duration(key):
         return f"`{format_duration(value)}`"
     return f"`{json.dumps(value, default=str)}`" if value != "" else "empty"
 

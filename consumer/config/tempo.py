@@ -18,12 +18,6 @@ DEFAULTS = "overrides.defaults."
 _LIMITS = f"{DEFAULTS}metrics_generator"
 
 NOT_YET: Mapping[str, object] = {
-    f"{_SERVICE_GRAPHS}.span_multiplier_key": "",
-    f"{_SERVICE_GRAPHS}.enable_tracestate_span_multiplier": False,
-    f"{_SERVICE_GRAPHS}.filter_policies": [],
-    f"{_LIMITS}.processor.service_graphs.span_multiplier_key": "",
-    f"{_LIMITS}.processor.service_graphs.enable_tracestate_span_multiplier": False,
-    f"{_LIMITS}.processor.service_graphs.filter_policies": [],
     f"{_GENERATOR}.leave_consumer_group_on_shutdown": False,
     f"{_REMOTE_WRITE}.write_relabel_configs": [],
     f"{_REMOTE_WRITE}.tls_config": {},
@@ -52,13 +46,6 @@ NOT_YET: Mapping[str, object] = {
 
 VALUES_NOT_YET: Mapping[str, frozenset[str]] = {
     "processing_guarantee": frozenset({"exactly_once"}),
-    f"{_LIMITS}.processors": frozenset(
-        {
-            "service-graphs-request",
-            "service-graphs-latency",
-            "service-graphs-connection-info",
-        }
-    ),
 }
 """Keys that work, with those of their values that have no implementation."""
 
@@ -144,21 +131,21 @@ def find(tree: object, pattern: str) -> Iterator[tuple[str, dict[str, object], s
 def _find(
     tree: object, parts: list[str], prefix: str
 ) -> Iterator[tuple[str, dict[str, object], str]]:
-    key = parts[0].removesuffix("[]")
-    if key == "*" and isinstance(tree, dict):
-        for each in list(tree):
-            yield from _find(tree, [each, *parts[1:]], prefix)
+    part, below = parts[0], parts[1:]
+    name = part.removesuffix("[]")
+    if not isinstance(tree, dict):
         return
-    if not isinstance(tree, dict) or key not in tree:
-        return
-    path = f"{prefix}.{key}" if prefix else key
-    if len(parts) == 1:
-        yield path, tree, key
-    elif not parts[0].endswith("[]"):
-        yield from _find(tree[key], parts[1:], path)
-    elif isinstance(tree[key], list):
-        for index, member in enumerate(tree[key]):
-            yield from _find(member, parts[1:], f"{path}[{index}]")
+    for key in list(tree) if name == "*" else [name]:
+        if key not in tree:
+            continue
+        path = f"{prefix}.{key}" if prefix else key
+        if not below:
+            yield path, tree, key
+        elif part == name:
+            yield from _find(tree[key], below, path)
+        elif isinstance(tree[key], list):
+            for index, member in enumerate(tree[key]):
+                yield from _find(member, below, f"{path}[{index}]")
 
 
 def _is_default(value: object, default: object) -> bool:

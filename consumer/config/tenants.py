@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from consumer.config import shape
 from consumer.config.checks import check_service_graphs, check_span_metrics
 from consumer.config.generator import ProcessorConfig
-from consumer.config.model import Config
+from consumer.config.model import Config, Notice
 from consumer.config.overrides import (
     DEFAULT_PROCESSORS,
     GeneratorLimits,
@@ -67,6 +67,8 @@ class SettingsByTenant:
 
     default: TenantSettings
     entries: Mapping[str, TenantSettings] = field(default_factory=dict)
+    notices: Sequence[Notice] = field(default=(), compare=False)
+    """Keys of the file that are taken for Tempo's sake and do nothing here."""
 
     def for_tenant(self, name: str) -> TenantSettings:
         """What counts for the tenant ``name``."""

@@ -1,8 +1,8 @@
 """Spans in, series out: what real Tempo made of the same bytes.
 
 A case is ``config.yaml`` (its block ``golden:`` is for this test), ``input.otlp`` and
-``expected.jsonl``, or ``expected_error.txt`` where the configuration is wrong. A case that differs from Tempo names the difference (D1 to D18 of the
-design) in its ``config.yaml``.
+``expected.jsonl``, or ``expected_error.txt`` where the configuration is wrong. A case that
+differs from Tempo names the difference (D1 to D18 of the design) in its ``config.yaml``.
 """
 
 from __future__ import annotations
