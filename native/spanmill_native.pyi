@@ -115,14 +115,17 @@ class Columns:
 class Pairing:
     """The twin of `processors.python_pairing`; their interface is `processors.pairing`."""
 
-    def __new__(cls, *, wait_ms: int, max_pending: int, max_remembered: int) -> Pairing: ...
+    def __new__(cls, *, max_remembered: int) -> Pairing: ...
     def push(
         self,
         first: int,
         halves: tuple[Buffer, Buffer, Buffer, Buffer],
         records: tuple[Buffer, Buffer, Buffer],
+        limits: tuple[int, int],
     ) -> list[bytes]:
         """Take ``own``, ``parent``, ``side``, ``tenant`` and ``starts``, ``lane``, ``time_ms``.
+
+        ``limits``: ``wait_ms`` and ``max_pending``.
 
         Runs without the GIL. Returns the columns of `Pairs` in their order, each int64; the
         first two are flat. Raises :class:`ValueError` for numbers that do not go on, and

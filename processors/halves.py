@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,13 @@ class HalfStore:
     """Columns of halves by number, as a window that moves on.
 
     Numbers are given upwards by :meth:`append` and stay valid until :meth:`release`.
-    The first row of each column is that of :data:`NOBODY`, all zero.
+    The first row of each column is that of :data:`NOBODY`, all zero. So are rows that came
+    without the column, and a column that is zero throughout need not be held.
     """
 
     def __init__(self) -> None:
         self._columns: dict[str, NDArray[Any]] = {}
+        self._types: dict[str, np.dtype[Any]] = {}
         self._base = 0
         self._end = 0
 
@@ -35,17 +37,27 @@ class HalfStore:
         """The number of the first half that :meth:`append` would take."""
         return self._end
 
+    @property
+    def names(self) -> Sequence[str]:
+        """The columns that are held."""
+        return tuple(self._columns)
+
     def append(self, columns: Columns) -> None:
-        """Take rows; every call brings the same columns."""
+        """Take rows; a column always has the same type."""
         rows = len(next(iter(columns.values())))
+        new = slice(len(self) + 1, len(self) + 1 + rows)
         for name, column in columns.items():
-            start = len(self) + 1
-            self._room(name, column, rows)[start : start + rows] = column
+            self._room(name, column.dtype, rows)[new] = column
+        for name in self._columns.keys() - columns.keys():
+            self._room(name, self._types[name], rows)[new] = 0
         self._end += rows
 
     def take(self, name: str, numbers: NDArray[np.int64]) -> NDArray[Any]:
         """One column of the halves with ``numbers``; zero for :data:`NOBODY`."""
-        return self._columns[name][np.maximum(numbers - (self._base - 1), 0)]
+        column = self._columns.get(name)
+        if column is None:
+            return np.zeros(len(numbers), self._types.get(name, np.dtype(np.uint32)))
+        return column[np.maximum(numbers - (self._base - 1), 0)]
 
     def replace(self, name: str, column: NDArray[Any]) -> None:
         """Set one column of all halves that are held."""
@@ -60,16 +72,23 @@ class HalfStore:
         if (before - self._base) * 2 < len(self):
             return
         kept = slice(before - self._base, len(self) + 1)
-        self._columns = {name: column[kept].copy() for name, column in self._columns.items()}
+        self._columns = {
+            name: column[kept].copy()
+            for name, column in self._columns.items()
+            if column[kept][1:].any()
+        }
         for column in self._columns.values():
             column[0] = 0
         self._base = before
 
-    def _room(self, name: str, like: NDArray[Any], rows: int) -> NDArray[Any]:
-        column = self._columns.get(name, np.zeros(1, like.dtype))
+    def _room(self, name: str, of_type: np.dtype[Any], rows: int) -> NDArray[Any]:
         used = len(self) + 1
-        if used + rows > len(column):
-            grown = np.empty(max(2 * len(column), used + rows), like.dtype)
+        column = self._columns.get(name)
+        if column is None:
+            self._types[name] = of_type
+            column = self._columns[name] = np.zeros(used + rows, of_type)
+        elif used + rows > len(column):
+            grown = np.empty(max(2 * len(column), used + rows), of_type)
             grown[:used] = column[:used]
             self._columns[name] = column = grown
         return column

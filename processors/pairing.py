@@ -2,12 +2,16 @@
 
 This owns which half waits for which, and until when; what a half looks like is none of
 its business. Halves are numbered by the caller, upwards. Time is record time, lane by
-lane: a half leaves ``wait_ms`` after its record's timestamp, in the order of arrival.
-Halves are taken one after the other, so the outcome does not depend on how records were
-cut into batches.
+lane: a half leaves ``wait_ms`` after its record's timestamp, in the order of arrival; a
+lane keeps one ``wait_ms``. Halves are taken one after the other, so the outcome does not
+depend on how records were cut into batches.
 
-Bounds: ``max_pending`` unpaired halves a tenant; the oldest goes when one more comes.
-Paired halves are remembered for the wait as well (a late second server still pairs, a
+A half that a filter left out is a marker: it makes no edge, and halves of the other side
+that only it could answer need not wait. A link is a half of a consumer beside its own: it
+stands for one span link and is counted nowhere.
+
+Bounds: ``max_pending`` unpaired halves a tenant, the oldest goes when one more comes; as
+many markers. Paired halves are remembered for the wait as well (a late second server still pairs, a
 repeated half is recognised). From the oldest half that is remembered to the newest there
 are at most ``max_remembered`` numbers; the oldest record of halves is forgotten first.
 
@@ -42,6 +46,15 @@ class Side(IntEnum):
     """A client half that is an edge by itself: it takes servers in, but pairs with none."""
     ALONE = 3
     """A server half that waits for its time to run out and pairs with nothing."""
+    PRODUCER = 4
+    """A client half that pairs with links as well."""
+    LINK = 5
+    """A server half that pairs with :attr:`PRODUCER` halves alone, on behalf of the last
+    half before it that is no link; gone where that one is. Its ``own`` key says nothing."""
+    FILTERED_CLIENT = 6
+    """A marker: servers that name ``own`` leave, those of the next ``wait_ms`` too."""
+    FILTERED_SERVER = 7
+    """A marker: the client ``parent`` waits no longer, if it has no other server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +67,7 @@ class Halves:
     ``tenant``: any code (uint32[n]).
 
     Record ``j`` has the halves from ``starts[j]`` (int64[m], the first is 0) to the next
-    start; it is of ``lane[j]`` (uint32[m]) and has the timestamp ``time_ms[j]`` (int64[m]).
+    start; it is of ``lane[j]`` (uint64[m]) and has the timestamp ``time_ms[j]`` (int64[m]).
     """
 
     first: int
@@ -63,7 +76,7 @@ class Halves:
     side: NDArray[np.uint8]
     tenant: NDArray[np.uint32]
     starts: NDArray[np.int64]
-    lane: NDArray[np.uint32]
+    lane: NDArray[np.uint64]
     time_ms: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -84,7 +97,9 @@ class Pairs:
 
     ``edges`` (int64[e, 2]) are (client, server); ``absorbed`` (int64[a, 2]) are (closed
     client, server). ``settled`` halves found their first partner, ``closed`` ones, ascending,
-    need none; ``repeated`` ones are ignored; ``expired`` and ``evicted`` ones never had one.
+    need none; ``repeated`` ones are ignored; ``expired`` and ``evicted`` ones never had one;
+    ``excused`` ones need not wait for one that a filter left out, but may still be part of
+    an edge. ``unmarked`` are markers there was no room for.
     """
 
     edges: Numbers = field(default_factory=_no_couples)
@@ -94,6 +109,8 @@ class Pairs:
     repeated: Numbers = field(default_factory=_none)
     expired: Numbers = field(default_factory=_none)
     evicted: Numbers = field(default_factory=_none)
+    excused: Numbers = field(default_factory=_none)
+    unmarked: Numbers = field(default_factory=_none)
 
     def is_empty(self) -> bool:
         """Whether nothing came of anything."""
@@ -106,7 +123,7 @@ class Pairing(Protocol):
     implementation: str
     """``native`` or ``python``; for logs and metrics."""
 
-    def push(self, halves: Halves) -> Pairs:
+    def push(self, halves: Halves, wait_ms: int, max_pending: int) -> Pairs:
         """Take the halves of records, in order; each record moves its lane's time first.
 
         Raises :class:`ValueError` for numbers that do not go on where the last ones ended.
@@ -134,5 +151,4 @@ class Pairing(Protocol):
         ...
 
 
-NewPairing: TypeAlias = Callable[[int, int], Pairing]
-"""Makes a pairing of ``wait_ms`` and ``max_pending``."""
+NewPairing: TypeAlias = Callable[[], Pairing]

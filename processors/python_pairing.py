@@ -15,8 +15,9 @@ import numpy as np
 from processors.pairing import MAX_REMEMBERED, Halves, Numbers, Pairs, Side
 
 # Plain numbers: comparing with an IntEnum costs more than all else that is done with a side.
-_CLIENT, _SERVER, _CLOSED, _ALONE = map(int, Side)
-_SERVER_SIDES = (_SERVER, _ALONE)
+_CLIENT, _SERVER, _CLOSED, _ALONE, _PRODUCER, _LINK, _FILTERED_CLIENT, _FILTERED_SERVER = map(
+    int, Side
+)
 
 _UNKNOWN = -(2**63)
 """In place of the number of a client, or of ~number of a server that waits."""
@@ -33,6 +34,8 @@ class _Found:
     repeated: list[int] = field(default_factory=list)
     expired: list[int] = field(default_factory=list)
     evicted: list[int] = field(default_factory=list)
+    excused: list[int] = field(default_factory=list)
+    unmarked: list[int] = field(default_factory=list)
 
     def pairs(self) -> Pairs:
         return Pairs(
@@ -43,6 +46,8 @@ class _Found:
             repeated=np.array(self.repeated, np.int64),
             expired=np.array(self.expired, np.int64),
             evicted=np.array(self.evicted, np.int64),
+            excused=np.array(self.excused, np.int64),
+            unmarked=np.array(self.unmarked, np.int64),
         )
 
 
@@ -58,11 +63,9 @@ class PythonPairing:
 
     implementation = "python"
 
-    def __init__(
-        self, wait_ms: int, max_pending: int, max_remembered: int = MAX_REMEMBERED
-    ) -> None:
-        self._wait_ms = wait_ms
-        self._max_pending = max_pending
+    def __init__(self, max_remembered: int = MAX_REMEMBERED) -> None:
+        self._max_pending = 0
+        """Of the batch that is taken."""
         self._max_remembered = max_remembered
         self._found = _Found()
         self._lanes: dict[int, _Lane] = {}
@@ -81,6 +84,8 @@ class PythonPairing:
         """Own key of a server -> its number."""
         self._pending: dict[int, OrderedDict[int, None]] = {}
         """Tenant -> pending halves, in order."""
+        self._markers: dict[int, dict[tuple[int, int], int]] = {}
+        """Tenant -> (side, key) of a half that was left out -> number."""
 
     def pending(self) -> int:
         """Halves without a partner."""
@@ -95,9 +100,10 @@ class PythonPairing:
         firsts = (lane.records[0][1] for lane in self._lanes.values() if lane.records)
         return min(firsts, default=None)
 
-    def push(self, halves: Halves) -> Pairs:
+    def push(self, halves: Halves, wait_ms: int, max_pending: int) -> Pairs:
         """Take the halves of records, in order (see :class:`processors.pairing.Pairing`)."""
         rows = self._append(halves)
+        self._max_pending = max_pending
         starts = halves.starts.tolist()
         ends = [*starts, len(halves)][1:]
         lanes, times_ms = halves.lane.tolist(), halves.time_ms.tolist()
@@ -105,7 +111,8 @@ class PythonPairing:
             self._reach(lane, time_ms)
             self._pair(islice(rows, end - start))
             if end > start:
-                self._remember(lane, halves.first + start, halves.first + end)
+                deadline_ms = self._lanes[lane].now_ms + wait_ms
+                self._remember(lane, (deadline_ms, halves.first + start, halves.first + end))
         return self._give()
 
     def advance(self, lane: int, time_ms: int) -> Pairs:
@@ -155,7 +162,7 @@ class PythonPairing:
     def _pair(self, rows: Iterable[tuple[int, int, int, int, int]]) -> None:
         spans, servers, found = self._spans, self._servers, self._found
         for number, own, parent, side, tenant in rows:
-            if side in _SERVER_SIDES:
+            if side in (_SERVER, _ALONE):
                 if own in servers:
                     found.repeated.append(number)
                     continue
@@ -164,49 +171,122 @@ class PythonPairing:
                     self._server(number, parent, tenant)
                 else:
                     self._wait(number, tenant)
-                continue
-            waiting = spans.get(own, _UNKNOWN)
-            if waiting >= 0:
-                found.repeated.append(number)
-                continue
-            spans[own] = number
-            if side == _CLOSED:
-                found.closed.append(number)
-            elif waiting == _UNKNOWN:
-                self._wait(number, tenant)
+            elif side == _LINK:
+                self._link(number, parent, tenant)
+            elif side in (_CLIENT, _CLOSED, _PRODUCER):
+                if spans.get(own, _UNKNOWN) >= 0:
+                    found.repeated.append(number)
+                else:
+                    self._client(number, own, side, tenant)
             else:
-                found.settled.append(number)
-            if waiting != _UNKNOWN:
-                self._meet(number, own, ~waiting, is_closed=side == _CLOSED)
+                key = own if side == _FILTERED_CLIENT else parent
+                self._mark(number, side, key, tenant)
 
-    def _meet(self, number: int, own: int, waiting: int, *, is_closed: bool) -> None:
-        """Pair the client ``number`` with ``waiting`` and the other servers of its key."""
-        found = self._found
-        couples = found.absorbed if is_closed else found.edges
+    def _client(self, number: int, own: int, side: int, tenant: int) -> None:
+        spans, found = self._spans, self._found
+        waiting = spans.get(own)
+        spans[own] = number
+        if waiting is not None and self._meet(number, own, ~waiting, side):
+            (found.closed if side == _CLOSED else found.settled).append(number)
+        elif self._is_marked(_FILTERED_SERVER, own, tenant):
+            found.excused.append(number)
+        elif side == _CLOSED:
+            found.closed.append(number)
+        else:
+            self._wait(number, tenant)
+
+    def _meet(self, number: int, own: int, waiting: int, side: int) -> bool:
+        """Pair the client ``number`` with the servers that wait for it; whether there are any."""
+        found, met = self._found, False
+        pending = self._pending.get(self._tenant[number - self._base], OrderedDict())
         for server in self._siblings.pop(own, (waiting,)):
-            couples += (number, server)
-            del self._pending[self._tenant[server - self._base]][server]
-            if not is_closed:
-                found.settled.append(server)
+            if self._side[server - self._base] == _LINK:
+                if side == _PRODUCER:
+                    found.edges += (number, server)
+                    self._settle(self._speaker(server), found.settled)
+                    met = True
+                continue
+            met = True
+            is_pending = server in pending
+            if is_pending:
+                del pending[server]
+            if side != _CLOSED:
+                found.edges += (number, server)
+                if is_pending:
+                    found.settled.append(server)
+            elif is_pending:
+                found.absorbed += (number, server)
+        return met
 
     def _server(self, number: int, parent: int, tenant: int) -> None:
         found = self._found
         client = self._spans.get(parent)
-        if client is None:
-            self._spans[parent] = ~number
-            self._wait(number, tenant)
-        elif client < 0:
-            self._siblings.setdefault(parent, {~client: None})[number] = None
-            self._wait(number, tenant)
-        elif self._side[client - self._base] == _CLOSED:
-            found.absorbed += (client, number)
+        if client is not None and client >= 0:
+            if self._side[client - self._base] == _CLOSED:
+                found.absorbed += (client, number)
+            else:
+                found.edges += (client, number)
+                found.settled.append(number)
+                self._settle(client, found.settled)
+        elif client is None and self._is_marked(_FILTERED_CLIENT, parent, tenant):
+            found.excused.append(number)
         else:
-            found.edges += (client, number)
-            found.settled.append(number)
-            pending = self._pending[self._tenant[client - self._base]]
-            if client in pending:
-                del pending[client]
-                found.settled.append(client)
+            self._join(number, parent)
+            self._wait(number, tenant)
+
+    def _link(self, number: int, key: int, tenant: int) -> None:
+        speaker = self._speaker(number)
+        if self._servers.get(self._own[speaker - self._base]) != speaker:
+            return  # it was repeated, or evicted
+        client = self._spans.get(key)
+        if client is not None and client >= 0:
+            if self._side[client - self._base] == _PRODUCER:
+                self._found.edges += (client, number)
+                self._settle(client, self._found.settled)
+                self._settle(speaker, self._found.settled)
+        elif client is None and self._is_marked(_FILTERED_CLIENT, key, tenant):
+            self._settle(speaker, self._found.excused)
+        else:
+            self._join(number, key)
+
+    def _mark(self, number: int, side: int, key: int, tenant: int) -> None:
+        """Excuse those that wait for a half that was left out, and those to come."""
+        found = self._found
+        waiting = self._spans.get(key)
+        if waiting is not None and (waiting < 0) == (side == _FILTERED_CLIENT):
+            if waiting >= 0:
+                self._settle(waiting, found.excused)
+            else:
+                del self._spans[key]
+                for server in self._siblings.pop(key, (~waiting,)):
+                    self._settle(self._speaker(server), found.excused)
+        markers = self._markers.setdefault(tenant, {})
+        if (side, key) in markers or len(markers) < self._max_pending:
+            markers[side, key] = number
+        else:
+            found.unmarked.append(number)
+
+    def _is_marked(self, side: int, key: int, tenant: int) -> bool:
+        return tenant in self._markers and (side, key) in self._markers[tenant]
+
+    def _speaker(self, number: int) -> int:
+        """The half on whose behalf a link pairs; any other half speaks for itself."""
+        while self._side[number - self._base] == _LINK:
+            number -= 1
+        return number
+
+    def _settle(self, number: int, to: list[int]) -> None:
+        """Let a half that is pending be so no longer, and put it ``to`` those like it."""
+        pending = self._pending.get(self._tenant[number - self._base])
+        if pending and number in pending:
+            del pending[number]
+            to.append(number)
+
+    def _join(self, number: int, parent: int) -> None:
+        """Let a server or link wait for the span of key ``parent``."""
+        first = self._spans.setdefault(parent, ~number)
+        if first != ~number:
+            self._siblings.setdefault(parent, {~first: None})[number] = None
 
     def _wait(self, number: int, tenant: int) -> None:
         """Count a half as pending; when its tenant has too many, the oldest goes."""
@@ -215,13 +295,19 @@ class PythonPairing:
             pending = self._pending[tenant] = OrderedDict()
         pending[number] = None
         if len(pending) > self._max_pending:
-            oldest = next(iter(pending))
-            self._forget(oldest, oldest + 1, self._found.evicted)
+            self._evict(next(iter(pending)))
 
-    def _remember(self, lane: int, first: int, end: int) -> None:
+    def _evict(self, oldest: int) -> None:
+        """Forget a half, and the links that speak for it."""
+        end = oldest + 1
+        while end - self._base < len(self._side) and self._side[end - self._base] == _LINK:
+            end += 1
+        self._forget(oldest, end, self._found.evicted)
+
+    def _remember(self, lane: int, record: tuple[int, int, int]) -> None:
         """Take note of a record of halves; when there is no room, the oldest goes."""
-        state = self._lanes[lane]
-        state.records.append((state.now_ms + self._wait_ms, first, end))
+        _, first, end = record
+        self._lanes[lane].records.append(record)
         self._remembered += end - first
         if end - self._base <= self._max_remembered:
             return
@@ -237,30 +323,44 @@ class PythonPairing:
     def _forget(self, first: int, end: int, unpaired: list[int]) -> None:
         """Forget halves as if they had never come; the pending ones go to ``unpaired``."""
         rows = slice(first - self._base, end - self._base)
-        columns = (self._own[rows], self._side[rows], self._tenant[rows])
-        for number, own, side, tenant in zip(range(first, end), *columns, strict=True):
-            keys = self._servers if side in _SERVER_SIDES else self._spans
+        columns = (self._own[rows], self._parent[rows], self._side[rows], self._tenant[rows])
+        for number, own, parent, side, tenant in zip(range(first, end), *columns, strict=True):
+            if side == _LINK:
+                self._leave(parent, number)
+                continue
+            if side in (_FILTERED_CLIENT, _FILTERED_SERVER):
+                self._unmark(number, side, own if side == _FILTERED_CLIENT else parent, tenant)
+                continue
+            keys = self._servers if side in (_SERVER, _ALONE) else self._spans
             if keys.get(own) != number:
                 continue  # it was repeated, or evicted
             del keys[own]
+            if side == _SERVER:
+                self._leave(parent, number)
             pending = self._pending.get(tenant)
             if pending and number in pending:
                 del pending[number]
                 unpaired.append(number)
-                if side == _SERVER:
-                    self._leave(self._parent[number - self._base], number)
 
     def _leave(self, parent: int, number: int) -> None:
-        """Let the server ``number`` wait no longer for the span of key ``parent``."""
+        """Let a server or link, if it waits, wait no longer for the span of key ``parent``."""
         siblings = self._siblings.get(parent)
         if siblings is None:
-            del self._spans[parent]
+            if self._spans.get(parent) == ~number:
+                del self._spans[parent]
             return
-        del siblings[number]
+        siblings.pop(number, None)
         if siblings:
             self._spans[parent] = ~next(iter(siblings))
         else:
             del self._siblings[parent], self._spans[parent]
+
+    def _unmark(self, number: int, side: int, key: int, tenant: int) -> None:
+        markers = self._markers.get(tenant, {})
+        if markers.get((side, key)) == number:
+            del markers[side, key]
+            if not markers:
+                del self._markers[tenant]
 
     def _release(self) -> None:
         """Free the entries of forgotten halves, once they are half of all."""

@@ -15,7 +15,7 @@ from consumer.decode import Encoding, RawRecords, open_decoder
 from processors.delta import DeltaFrame, Output
 from processors.pairing import NewPairing
 from processors.python_pairing import PythonPairing
-from processors.service_graphs import ServiceGraphs, ServiceGraphsConfig
+from processors.service_graphs import EdgeStore, ServiceGraphs, ServiceGraphsConfig
 from tests.support import otlp
 
 SERVER, CLIENT = Span.SPAN_KIND_SERVER, Span.SPAN_KIND_CLIENT
@@ -62,7 +62,8 @@ class Graph:
     """Service graphs with everything that ever came of them, added up."""
 
     def __init__(self, pairing: NewPairing = PythonPairing, **config: Any) -> None:
-        self.processor = ServiceGraphs(ServiceGraphsConfig(**config), pairing)
+        self.store = EdgeStore(pairing)
+        self.processor = ServiceGraphs(ServiceGraphsConfig(**config), store=self.store)
         self.totals: dict[tuple[str, str, tuple[tuple[str, str], ...]], NDArray[np.float64]] = {}
         """(tenant, family, labels) -> values of the family."""
         self.used: Counter[str] = Counter()

@@ -49,6 +49,23 @@ def alone(own: int) -> Half:
     return Half(Side.ALONE, own)
 
 
+def producer(own: int) -> Half:
+    return Half(Side.PRODUCER, own)
+
+
+def link(key: int) -> Half:
+    """A link to ``key`` of the consumer that comes before it."""
+    return Half(Side.LINK, 0, key)
+
+
+def filtered_client(own: int, *, tenant: int = 0) -> Half:
+    return Half(Side.FILTERED_CLIENT, own, tenant=tenant)
+
+
+def filtered_server(parent: int, *, tenant: int = 0) -> Half:
+    return Half(Side.FILTERED_SERVER, 0, parent, tenant)
+
+
 def columns(records: Sequence[Record], first: int = 0) -> Halves:
     """``records`` as one batch."""
     halves = [half for record in records for half in record.halves]
@@ -60,7 +77,7 @@ def columns(records: Sequence[Record], first: int = 0) -> Halves:
         side=np.array([half.side for half in halves], np.uint8),
         tenant=np.array([half.tenant for half in halves], np.uint32),
         starts=ends[:-1].astype(np.int64),
-        lane=np.array([record.lane for record in records], np.uint32),
+        lane=np.array([record.lane for record in records], np.uint64),
         time_ms=np.array([record.time_ms for record in records], np.int64),
     )
 
@@ -77,8 +94,10 @@ def lists(pairs: Pairs) -> Lists:
 class Feed:
     """A pairing with numbers that go on: ``feed(client(1), server(1), time_ms=5)``."""
 
-    def __init__(self, pairing: Pairing) -> None:
+    def __init__(self, pairing: Pairing, wait_ms: int, max_pending: int) -> None:
         self.pairing = pairing
+        self.wait_ms = wait_ms
+        self.max_pending = max_pending
         self._next = 0
 
     def __call__(self, *halves: Half, time_ms: int = 0, lane: int = 0) -> Lists:
@@ -89,7 +108,7 @@ class Feed:
         """Push one batch."""
         batch = columns(records, self._next)
         self._next += len(batch)
-        return lists(self.pairing.push(batch))
+        return lists(self.pairing.push(batch, self.wait_ms, self.max_pending))
 
     def advance(self, lane: int, time_ms: int) -> Lists:
         return lists(self.pairing.advance(lane, time_ms))

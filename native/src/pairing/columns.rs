@@ -9,7 +9,7 @@ pub struct Halves<'a> {
     pub side: &'a [u8],
     pub tenant: &'a [u32],
     pub starts: &'a [i64],
-    pub lane: &'a [u32],
+    pub lane: &'a [u64],
     pub time_ms: &'a [i64],
 }
 
@@ -23,6 +23,8 @@ pub struct Pairs {
     pub repeated: Vec<Number>,
     pub expired: Vec<Number>,
     pub evicted: Vec<Number>,
+    pub excused: Vec<Number>,
+    pub unmarked: Vec<Number>,
 }
 
 impl Halves<'_> {
@@ -41,6 +43,11 @@ impl Halves<'_> {
             return Err("starts do not cut the halves into records".into());
         }
         let sides = self.side.iter().map(|&code| Side::of(code));
-        sides.collect::<Option<_>>().ok_or_else(|| "a side is not one of 0 to 3".into())
+        let sides: Vec<Side> = sides.collect::<Option<_>>().ok_or("a side is not one of 0 to 7")?;
+        let mut starts = self.starts.iter().filter(|&&start| start < rows as i64);
+        if starts.any(|&start| sides[start as usize] == Side::Link) {
+            return Err("a record begins with a link".into());
+        }
+        Ok(sides)
     }
 }

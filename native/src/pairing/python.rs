@@ -11,8 +11,8 @@ use super::columns::{Halves, Pairs};
 use super::window::Number;
 
 type HalfColumns = (PyBuffer<u64>, PyBuffer<u64>, PyBuffer<u8>, PyBuffer<u32>);
-type RecordColumns = (PyBuffer<i64>, PyBuffer<u32>, PyBuffer<i64>);
-type Found = [Py<PyBytes>; 7];
+type RecordColumns = (PyBuffer<i64>, PyBuffer<u64>, PyBuffer<i64>);
+type Found = [Py<PyBytes>; 9];
 
 #[pyclass]
 pub struct Pairing {
@@ -22,9 +22,9 @@ pub struct Pairing {
 #[pymethods]
 impl Pairing {
     #[new]
-    #[pyo3(signature = (*, wait_ms, max_pending, max_remembered))]
-    fn new(wait_ms: i64, max_pending: usize, max_remembered: Number) -> Self {
-        Pairing { pairing: super::Pairing::new(Limits { wait_ms, max_pending, max_remembered }) }
+    #[pyo3(signature = (*, max_remembered))]
+    fn new(max_remembered: Number) -> Self {
+        Pairing { pairing: super::Pairing::new(max_remembered) }
     }
 
     fn push(
@@ -33,6 +33,7 @@ impl Pairing {
         first: Number,
         halves: HalfColumns,
         records: RecordColumns,
+        limits: (i64, usize),
     ) -> PyResult<Found> {
         let (own, parent) = (halves.0.to_vec(py)?, halves.1.to_vec(py)?);
         let (side, tenant) = (halves.2.to_vec(py)?, halves.3.to_vec(py)?);
@@ -47,16 +48,18 @@ impl Pairing {
             lane: &lane,
             time_ms: &time_ms,
         };
+        let limits = Limits { wait_ms: limits.0, max_pending: limits.1 };
         let pairing = &mut self.pairing;
-        let pairs = py.detach(|| pairing.push(first, &halves)).map_err(PyValueError::new_err)?;
+        let pairs =
+            py.detach(|| pairing.push(first, &halves, &limits)).map_err(PyValueError::new_err)?;
         Ok(found(py, &pairs))
     }
 
-    fn advance(&mut self, py: Python<'_>, lane: u32, time_ms: i64) -> Found {
+    fn advance(&mut self, py: Python<'_>, lane: u64, time_ms: i64) -> Found {
         found(py, &self.pairing.advance(lane, time_ms))
     }
 
-    fn close(&mut self, py: Python<'_>, lane: u32) -> Py<PyBytes> {
+    fn close(&mut self, py: Python<'_>, lane: u64) -> Py<PyBytes> {
         numbers(py, &self.pairing.close(lane))
     }
 
@@ -82,6 +85,8 @@ fn found(py: Python<'_>, pairs: &Pairs) -> Found {
         numbers(py, &pairs.repeated),
         numbers(py, &pairs.expired),
         numbers(py, &pairs.evicted),
+        numbers(py, &pairs.excused),
+        numbers(py, &pairs.unmarked),
     ]
 }
 

@@ -14,48 +14,51 @@ fn push(pairing: &mut Pairing, time_ms: i64, halves: &[(u64, u64, u8)]) -> Pairs
         time_ms: &[time_ms],
     };
     let first = pairing.window.end();
-    pairing.push(first, &columns).expect("columns fit")
+    pairing.push(first, &columns, &LIMITS).expect("columns fit")
 }
 
-fn pairing(max_pending: usize) -> Pairing {
-    Pairing::new(Limits { wait_ms: 10, max_pending, max_remembered: 1000 })
+const LIMITS: Limits = Limits { wait_ms: 10, max_pending: 9 };
+
+fn pairing() -> Pairing {
+    Pairing::new(1000)
 }
 
 #[test]
 fn halves_pair_in_either_order() {
-    let mut pairing = pairing(9);
+    let mut pairing = pairing();
     let pairs = push(&mut pairing, 0, &[(1, 0, 0), (5, 1, 1), (6, 2, 1), (2, 0, 0)]);
     assert_eq!(pairs.edges, [[0, 1], [3, 2]]);
-    assert_eq!(pairs.settled, [1, 0, 3, 2]);
+    assert_eq!(pairs.settled, [1, 0, 2, 3]);
     assert_eq!(pairing.pending(), 0);
 }
 
 #[test]
 fn nothing_is_left_of_halves_when_their_time_is_over() {
-    let mut pairing = pairing(3);
+    let mut pairing = pairing();
     for time_ms in 0..200 {
         let key = 10 * time_ms as u64;
         let halves = [(key, 0, 0), (key + 1, key, 1), (key + 2, 7, 1), (key + 3, 0, 2)];
         push(&mut pairing, time_ms, &halves);
     }
-    assert_eq!((pairing.pending(), pairing.remembered()), (3, 40));
-    assert_eq!(pairing.advance(0, 999).expired.len(), 3);
+    assert_eq!((pairing.pending(), pairing.remembered()), (9, 40));
+    assert_eq!(pairing.advance(0, 999).expired.len(), 9);
     assert!(pairing.window.is_empty() && pairing.spans.is_empty());
     assert!(pairing.servers.is_empty() && pairing.queues.is_empty());
+    assert!(pairing.markers.is_empty());
 }
 
 #[test]
 fn columns_that_do_not_fit_change_nothing() {
-    let mut pairing = pairing(9);
+    let mut pairing = pairing();
     let halves = Halves {
         own: &[1],
         parent: &[0],
-        side: &[4],
+        side: &[8],
         tenant: &[0],
         starts: &[0],
         lane: &[0],
         time_ms: &[0],
     };
-    assert!(pairing.push(0, &halves).is_err());
+    assert!(pairing.push(0, &halves, &LIMITS).is_err());
     assert_eq!(pairing.oldest(), None);
 }

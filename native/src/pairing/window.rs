@@ -12,22 +12,37 @@ pub enum Side {
     Server,
     Closed,
     Alone,
+    Producer,
+    Link,
+    FilteredClient,
+    FilteredServer,
 }
+
+use Side::{Alone, Client, Closed, FilteredClient, FilteredServer, Link, Producer, Server};
 
 impl Side {
     pub fn of(code: u8) -> Option<Side> {
-        [Side::Client, Side::Server, Side::Closed, Side::Alone].get(code as usize).copied()
+        const ALL: [Side; 8] =
+            [Client, Server, Closed, Alone, Producer, Link, FilteredClient, FilteredServer];
+        ALL.get(code as usize).copied()
     }
 
+    /// Whether it is a client half of an edge.
     #[inline]
-    pub fn is_server(self) -> bool {
-        matches!(self, Side::Server | Side::Alone)
+    pub fn is_client(self) -> bool {
+        matches!(self, Client | Closed | Producer)
+    }
+
+    pub fn is_marker(self) -> bool {
+        matches!(self, FilteredClient | FilteredServer)
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Pending,
+    /// A link, or a server that is settled, in its circle of siblings.
+    Waiting,
     Settled,
     /// Repeated, evicted or forgotten: as if it had never come.
     Gone,
@@ -36,14 +51,14 @@ pub enum State {
 /// The circles that a half can be in.
 #[derive(Clone, Copy)]
 pub enum Circle {
-    /// Servers that wait for the same client.
+    /// Servers and links that wait for the same client.
     Siblings,
     /// Pending halves of a tenant.
     Pending,
 }
 
 #[derive(Clone, Copy, Default)]
-struct Link {
+struct Neighbours {
     before: Number,
     after: Number,
 }
@@ -54,12 +69,12 @@ pub struct Half {
     pub tenant: u32,
     pub side: Side,
     pub state: State,
-    links: [Link; 2],
+    links: [Neighbours; 2],
 }
 
 impl Half {
     pub fn new(own: u64, parent: u64, side: Side, tenant: u32) -> Self {
-        Half { own, parent, tenant, side, state: State::Gone, links: [Link::default(); 2] }
+        Half { own, parent, tenant, side, state: State::Gone, links: [Neighbours::default(); 2] }
     }
 }
 
@@ -112,11 +127,11 @@ impl Window {
     #[inline]
     pub fn join(&mut self, circle: Circle, head: Option<Number>, number: Number) -> Number {
         let Some(head) = head else {
-            *self.link(circle, number) = Link { before: number, after: number };
+            *self.link(circle, number) = Neighbours { before: number, after: number };
             return number;
         };
         let last = self.link(circle, head).before;
-        *self.link(circle, number) = Link { before: last, after: head };
+        *self.link(circle, number) = Neighbours { before: last, after: head };
         self.link(circle, last).after = number;
         self.link(circle, head).before = number;
         head
@@ -125,7 +140,7 @@ impl Window {
     /// Take a half out of the circle that begins with `head`; returns where it begins now.
     #[inline]
     pub fn leave(&mut self, circle: Circle, head: Number, number: Number) -> Option<Number> {
-        let Link { before, after } = *self.link(circle, number);
+        let Neighbours { before, after } = *self.link(circle, number);
         if after == number {
             return None;
         }
@@ -141,7 +156,7 @@ impl Window {
     }
 
     #[inline]
-    fn link(&mut self, circle: Circle, number: Number) -> &mut Link {
+    fn link(&mut self, circle: Circle, number: Number) -> &mut Neighbours {
         &mut self[number].links[circle as usize]
     }
 }

@@ -328,4 +328,4 @@ def test_columns_are_freed_when_their_halves_are_forgotten() -> None:
             time_ms=moment * 1_000,
         )
     assert graph.requests() == {"shop -> cart": 50}
-    assert len(graph.processor._store) <= 4
+    assert len(graph.store) <= 4

@@ -1,0 +1,205 @@
+"""Edges, and halves that found none, as frames of deltas (tempo-behaviour.md 1 and 1.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processors.batch import ABSENT, EMPTY, Codes, Mask
+from processors.delta import DeltaFrame, Family, Instrument, Schema
+from processors.edge_store import EdgeStore, dimension
+from processors.edges import MESSAGING, Edges
+from processors.graph_settings import (
+    CONNECTION_INFO,
+    LATENCY,
+    REQUEST,
+    VIRTUAL_NODE_LABEL,
+    ServiceGraphsConfig,
+)
+from processors.grouping import Groups, group
+from processors.halves import NOBODY
+from processors.histograms import observe
+from processors.labels import label_name, prefer, without_empty
+from processors.pairing import Numbers
+
+RESERVED_LABELS = ("client", "server", "connection_type")
+
+_PREFIX = "traces_service_graph"
+UNPAIRED = Family(
+    f"{_PREFIX}_unpaired_spans_total",
+    Instrument.COUNTER,
+    "Spans of one side of a request that the other side was not found for.",
+)
+
+Labels = Mapping[str, Codes]
+
+
+class EdgeFrames:
+    """Makes frames of edges by one configuration. ``parts``: which families there are."""
+
+    def __init__(
+        self, config: ServiceGraphsConfig, parts: Collection[str], *, weighs: bool
+    ) -> None:
+        self._config = config
+        self._weighs = weighs
+        self._bounds = tuple(sorted(config.histogram_buckets))
+        self._families = _families(config, self._bounds, parts)
+
+    def labels(self, edges: Edges, store: EdgeStore) -> dict[str, Codes]:
+        """Label name -> kept string of each edge."""
+        labels = {
+            "client": edges.client,
+            "server": edges.server,
+            "connection_type": edges.connection_type,
+        }
+        for key in self._config.label_attributes:
+            for attribute, codes in self._dimension(key, edges, store).items():
+                name = label_name(attribute, RESERVED_LABELS)
+                labels[name] = prefer(codes, labels[name]) if name in labels else codes
+        if self._config.enable_virtual_node_label:
+            of_attribute = labels.get(VIRTUAL_NODE_LABEL, np.zeros(len(edges), np.uint32))
+            labels[VIRTUAL_NODE_LABEL] = prefer(edges.virtual_node, of_attribute)
+        return {name: without_empty(codes) for name, codes in labels.items()}
+
+    def _dimension(self, key: str, edges: Edges, store: EdgeStore) -> Labels:
+        """The attribute ``key`` of each side, or of the side that was processed last."""
+        of_client = store.of(edges.client_half, dimension(key))
+        of_server = store.of(edges.server_half, dimension(key))
+        if self._config.enable_client_server_prefix:
+            return {f"client_{key}": of_client, f"server_{key}": of_server}
+        server_is_last = edges.server_half > edges.client_half
+        last = np.where(server_is_last, of_server, of_client)
+        first = np.where(server_is_last, of_client, of_server)
+        return {key: np.where(last != ABSENT, last, first)}
+
+    def frame(self, edges: Edges, labels: Labels, store: EdgeStore) -> DeltaFrame:
+        """Everything that is counted of ``edges``, once for each group of equal labels."""
+        half = edges.last_half()
+        tenant = store.of(half, "tenant")
+        groups = group([tenant, *labels.values()])
+        weights = None
+        if self._weighs:
+            weight = store.of(half, "weight")
+            weights = np.where(weight > 0, weight, 1.0)
+        values = self._values(edges, groups, weights, store)
+        tenants, tenant_code = np.unique(tenant[groups.first], return_inverse=True)
+        return DeltaFrame(
+            schema=Schema(label_names=tuple(labels), families=tuple(self._families.values())),
+            tenants=tuple(store.tenants.text[code] for code in tenants.tolist()),
+            tenant=tenant_code.astype(np.uint32),
+            strings=store.kept.text,
+            labels=np.column_stack([codes[groups.first] for codes in labels.values()]),
+            values=tuple(values[name] for name in self._families),
+            present=tuple(
+                None if name in _ALWAYS else _is_observed(values[name]) for name in self._families
+            ),
+            first=half[groups.first],
+            spans=groups.count(),
+        )
+
+    def _values(
+        self,
+        edges: Edges,
+        groups: Groups,
+        weights: NDArray[np.float64] | None,
+        store: EdgeStore,
+    ) -> dict[str, NDArray[np.float64]]:
+        values = {}
+        if "total" in self._families:
+            failed = store.of(edges.client_half, "failed") | store.of(edges.server_half, "failed")
+            total = groups.count() if weights is None else groups.sum(weights)
+            failures = failed if weights is None else failed * weights
+            values["total"] = total[:, np.newaxis]
+            values["failed_total"] = groups.sum(failures)[:, np.newaxis]
+        if "server" in self._families:
+            values["server"] = observe(groups, edges.server_seconds, self._bounds, weights)
+            values["client"] = observe(groups, edges.client_seconds, self._bounds, weights)
+        if "messaging_system" in self._families:
+            seconds = _in_transit(edges, store)
+            values["messaging_system"] = observe(groups, seconds, self._bounds, weights)
+        if "connection_info" in self._families:
+            values["connection_info"] = np.ones((len(groups), 1))
+        return values
+
+
+_ALWAYS = ("total", "connection_info")
+"""Families that every edge has."""
+
+
+def unpaired_frame(halves: Sequence[tuple[Numbers, str]], store: EdgeStore) -> DeltaFrame | None:
+    """Halves that made no edge, with the reason, counted for the service that sent them."""
+    numbers = np.concatenate([numbers for numbers, _ in halves])
+    service = store.of(numbers, "service")
+    told = store.kept.valid_rows([service]) & (service > EMPTY)
+    reasons = [np.full(len(each), store.kept.code(reason), np.uint32) for each, reason in halves]
+    reason = np.concatenate(reasons)[told]
+    numbers, service = numbers[told], service[told]
+    if not len(numbers):
+        return None
+    is_client = store.of(numbers, "is_client")
+    absent = np.uint32(ABSENT)
+    labels = {
+        "client": np.where(is_client, service, absent),
+        "server": np.where(is_client, absent, service),
+        "reason": reason,
+    }
+    tenant = store.of(numbers, "tenant")
+    groups = group([tenant, *labels.values()])
+    tenants, tenant_code = np.unique(tenant[groups.first], return_inverse=True)
+    return DeltaFrame(
+        schema=Schema(label_names=tuple(labels), families=(UNPAIRED,)),
+        tenants=tuple(store.tenants.text[code] for code in tenants.tolist()),
+        tenant=tenant_code.astype(np.uint32),
+        strings=store.kept.text,
+        labels=np.column_stack([codes[groups.first] for codes in labels.values()]),
+        values=(groups.count()[:, np.newaxis],),
+        present=(None,),
+        first=numbers[groups.first],
+        spans=groups.count(),
+    )
+
+
+def _families(
+    config: ServiceGraphsConfig, bounds: tuple[float, ...], parts: Collection[str]
+) -> Mapping[str, Family]:
+    """Which families ``parts`` stand for, by the last words of their names."""
+
+    def counter(name: str, text: str) -> Family:
+        return Family(f"{_PREFIX}_request_{name}", Instrument.COUNTER, text)
+
+    def seconds(name: str, text: str) -> Family:
+        full = f"{_PREFIX}_request_{name}_seconds"
+        return Family(full, Instrument.HISTOGRAM, text, "seconds", bounds)
+
+    families = {}
+    if REQUEST in parts:
+        families["total"] = counter("total", "Requests between two nodes.")
+        families["failed_total"] = counter("failed_total", "Requests with an error.")
+    if LATENCY in parts:
+        families["server"] = seconds("server", "Duration of requests as the server saw it.")
+        families["client"] = seconds("client", "Duration of requests as the client saw it.")
+        if config.enable_messaging_system_latency_histogram:
+            text = "From sending a message to its receipt."
+            families["messaging_system"] = seconds("messaging_system", text)
+    if CONNECTION_INFO in parts:
+        families["connection_info"] = Family(
+            f"{_PREFIX}_connection_info", Instrument.GAUGE, "1 for every edge that was seen."
+        )
+    return families
+
+
+def _in_transit(edges: Edges, store: EdgeStore) -> NDArray[np.float64]:
+    """Seconds from the end of sending to the start of receiving; NaN where not after."""
+    sent = store.of(edges.client_half, "end_ns")
+    received = store.of(edges.server_half, "start_ns")
+    is_pair = (edges.client_half != NOBODY) & (edges.server_half != NOBODY)
+    is_message = edges.connection_type == store.kept.code(MESSAGING)
+    nanos = np.where(received > sent, received - sent, np.uint64(0)).astype(np.float64)
+    return np.where(is_pair & is_message & (received > sent), nanos / 1e9, np.nan)
+
+
+def _is_observed(values: NDArray[np.float64]) -> Mask:
+    """Rows of a counter or of a histogram (but for its sum) that are not all zero."""
+    return np.asarray(values[:, : max(1, values.shape[1] - 1)].any(axis=1))
