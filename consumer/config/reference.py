@@ -62,27 +62,27 @@ overrides:
           dimensions: [http.route]
 ```
 
-An entry takes what `overrides.defaults` takes. What counts for a tenant is put together key by key:
-the static settings in `metrics_generator`, over them `overrides.defaults`, then `*`, then the
-tenant's own entry. (Tempo replaces all defaults by an entry.) A key without a value is not given; an
-empty list is, and clears the list below it.
+An entry takes what `overrides.defaults` takes. What counts for a tenant is put together key by
+key: the static settings in `metrics_generator`, over them `overrides.defaults`, then `*`, then the
+tenant's own entry. (Tempo replaces all defaults by an entry.) A key without a value is not given;
+an empty list is, and clears the list below it.
 
 A worker looks at the file every `overrides.per_tenant_override_period`, and at once on SIGHUP. A
-changed file counts from then on: series and half edges that the change does not touch go on. A file
-that is wrong or gone changes nothing: the last good one goes on, each problem is logged with its path,
-and `spanmill_overrides_reloads_total{outcome="failed"}` counts. At start it is refused like the
-configuration; `spanmill check-config` looks at it too.
+changed file counts from then on: series and half edges that the change does not touch go on. A
+file that is wrong or gone changes nothing: the last good one goes on, each problem is logged with
+its path, and `spanmill_overrides_reloads_total{outcome="failed"}` counts. At start it is refused
+like the configuration; `spanmill check-config` looks at it too.
 
 With `disable_collection` a tenant's series are kept and not written; offsets are committed all the
 same. With intervals that differ from tenant to tenant, offsets are committed when every tenant was
 written since: after the longest interval among the tenants that had spans.
 
 **Span names** (`span_name_sanitization: enabled`): a name is cut into tokens: words and numbers,
-UUIDs, white space, `%XX`, single other characters. A token becomes `<_>` if it holds a digit and is
-either hexadecimal or more than a quarter digits (and more than one), so `GET /users/42` becomes
-`GET /users/<_>`. Names of one token or of more than 79 stay. The rule looks at nothing but the name:
-every worker writes the same series, before and after a restart. (Tempo learns patterns as they come,
-so its names depend on what a process has seen.) Filters see the name as it came.
+UUIDs, white space, `%XX`, single other characters. A token becomes `<_>` if it holds a digit and
+is either hexadecimal or more than a quarter digits (and more than one), so `GET /users/42` becomes
+`GET /users/<_>`. Names of one token or of more than 79 stay. The rule looks at nothing but the
+name: every worker writes the same series, before and after a restart. (Tempo learns patterns as
+they come, so its names depend on what a process has seen.) Filters see the name as it came.
 """
 
 PER_TENANT = "overrides.defaults.metrics_generator.processor"
