@@ -96,11 +96,11 @@ class Worker:
         self._finish(self._clock.monotonic_s() + self._settings.shutdown_s)
 
     def _turn(self) -> None:
+        self._reload()
         records = self._source.poll(self._settings.poll_s)
         if records:
             self._process(records)
         self._look_around()
-        self._reload()
         self._tick()
         self._commit()
         self._hold_back()
