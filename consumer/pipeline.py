@@ -179,14 +179,13 @@ class Pipeline:
     def _split(self, batch: SpanBatch) -> Iterator[tuple[Plan, SpanBatch]]:
         """The spans of ``batch`` by the plan of their tenant."""
         of_tenant = [self._named.get(name, self._default) for name in batch.records.tenants]
-        plans = list(dict.fromkeys(of_tenant))
-        if len(plans) == 1:
-            yield plans[0], batch
+        numbers = {plan: number for number, plan in enumerate(dict.fromkeys(of_tenant))}
+        if len(numbers) == 1:
+            yield of_tenant[0], batch
             return
-        number = np.array([plans.index(plan) for plan in of_tenant], np.intp)
-        of_span = number[batch.tenant()]
-        for index, plan in enumerate(plans):
-            yield plan, batch.filter(of_span == index)
+        of_span = np.array([numbers[plan] for plan in of_tenant], np.intp)[batch.tenant()]
+        for plan, number in numbers.items():
+            yield plan, batch.filter(of_span == number)
 
     def _eligible(self, batch: SpanBatch, outcome: Outcome) -> SpanBatch:
         """The spans of ``batch`` that processors shall see."""
