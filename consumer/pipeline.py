@@ -61,6 +61,9 @@ class Outcome:
             self.discarded[tenant, processor, reason] += count
 
 
+_ADVANCE_MS = 1_000
+"""How much time of a lane may pass before plans without spans in it hear of it."""
+
 OpenDecoder: TypeAlias = Callable[[Projection], Decoder]
 """Opens a decoder that reads what is asked for."""
 
@@ -78,6 +81,8 @@ class Pipeline:
         self._has_slack = has_slack
         self._edges = EdgeStore(choose_pairing())
         self._plans: dict[Processing, Plan] = {}
+        self._advanced_ms: dict[int, int] = {}
+        """Lane -> the time that all plans have reached at least."""
         self.apply(tenants)
 
     def apply(self, tenants: SettingsByTenant) -> None:
@@ -120,11 +125,16 @@ class Pipeline:
         return outcome
 
     def _advance_all(self, records: RawRecords, outcome: Outcome) -> None:
-        """Let time pass for plans whose tenants had no span: one lane has one clock."""
+        """Let time pass for plans whose tenants had no span: one lane has one clock.
+
+        Not for every batch, since there may be many plans and lanes.
+        """
         for lane in np.unique(records.lane).tolist():
             time_ms = int(records.time_ms[records.lane == lane].max())
-            for processor in self._processors():
-                outcome.add(processor.name, processor.advance(lane, time_ms))
+            if time_ms - self._advanced_ms.get(lane, 0) >= _ADVANCE_MS:
+                self._advanced_ms[lane] = time_ms
+                for processor in self._processors():
+                    outcome.add(processor.name, processor.advance(lane, time_ms))
         self._drop_drained()
 
     def advance(self, lane: int, time_ms: int) -> Outcome:
@@ -140,6 +150,7 @@ class Pipeline:
         outcome = Outcome()
         for processor in self._processors():
             outcome.add(processor.name, processor.close(lane))
+        self._advanced_ms.pop(lane, None)
         self._drop_drained()
         return outcome
 
@@ -148,6 +159,7 @@ class Pipeline:
         outcome = Outcome()
         for processor in self._processors():
             outcome.add(processor.name, processor.forget(lane))
+        self._advanced_ms.pop(lane, None)
         self._drop_drained()
         return outcome
 
@@ -161,8 +173,9 @@ class Pipeline:
         return len(self._plans)
 
     def _processors(self) -> Iterator[Processor]:
+        """Those that hold something from one batch to the next."""
         for plan in self._plans.values():
-            yield from plan.processors
+            yield from plan.stateful
 
     def _plan(self, processing: Processing) -> Plan:
         plan = self._plans.get(processing)

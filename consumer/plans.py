@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from consumer.config.tenants import Processing
 from processors.batch import Projection
-from processors.delta import Processor
+from processors.delta import Processor, Stateless
 from processors.host_info import HostInfo
 from processors.service_graphs import PARTS as GRAPH_PARTS
 from processors.service_graphs import EdgeStore, ServiceGraphs
@@ -18,6 +18,7 @@ class Plan:
 
     def __init__(self, processing: Processing, edges: EdgeStore) -> None:
         self.processors = tuple(_processors(processing, edges))
+        self.stateful = [each for each in self.processors if not isinstance(each, Stateless)]
         self.projection = Projection()
         for processor in self.processors:
             self.projection = self.projection.union(processor.projection)
@@ -26,7 +27,7 @@ class Plan:
 
     def pending(self) -> int:
         """Spans that wait in it."""
-        return sum(processor.pending() for processor in self.processors)
+        return sum(processor.pending() for processor in self.stateful)
 
 
 def _processors(processing: Processing, edges: EdgeStore) -> Iterator[Processor]:

@@ -93,6 +93,23 @@ def test_a_missing_endpoint_is_told_since_a_worker_would_refuse_it(run: Runner) 
     assert line.startswith("metrics_generator.storage.remote_write: expected at least one entry")
 
 
+def test_the_file_of_overrides_is_checked_too(run: Runner, tmp_path: Path) -> None:
+    overrides = tmp_path / "tenants.yaml"
+    file = write(tmp_path, f"overrides: {{per_tenant_override_config: '{overrides}'}}")
+    ran = run("check-config", "-c", file, "--set", SINK)
+    assert ran.code == 2
+    assert ran.errors == [f"{overrides}: cannot read the configuration: No such file or directory"]
+    overrides.write_text("overrides: {acme: {metrics_generator: {processor: {span_metric: {}}}}}")
+    ran = run("check-config", "-c", file, "--set", SINK)
+    path = "overrides.acme.metrics_generator.processor"
+    assert ran.errors == [f"{path}.span_metric: unknown key; did you mean span_metrics?"]
+    overrides.write_text("overrides: {acme: {metrics_generator: {ring_size: 3}}}")
+    ran = run("check-config", "-c", file, "--set", SINK)
+    assert ran.code == 0
+    [line] = ran.errors
+    assert line.startswith("overrides.acme.metrics_generator.ring_size: no effect: ")
+
+
 def test_the_configuration_in_force_can_be_printed(
     run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
