@@ -66,7 +66,7 @@ class DatabaseNames:
 
 
 def _with_port(address: Codes, port: Codes, dictionary: Dictionary) -> Codes:
-    rows = np.flatnonzero((address != ABSENT) & (port > EMPTY))
+    rows = np.flatnonzero((address != ABSENT) & (port != ABSENT))
     if len(rows):
         address[rows] = dictionary.combine([address[rows], port[rows]], _joined)
     return address

@@ -80,20 +80,29 @@ def _concatenate(parts: Sequence[Edges]) -> Edges:
 
 
 def _requests(pairs: Pairs, store: EdgeStore) -> Edges:
-    """Edges of two halves. Either side makes it messaging (D4)."""
+    """Edges of two halves. Either side makes it messaging (D4).
+
+    A client that calls a database without a name, and came last, decides about the others.
+    """
     client, server = pairs.edges[:, 0], pairs.edges[:, 1]
     is_messaging = (store.of(client, "kind") == Kind.PRODUCER) | (
         store.of(server, "kind") == Kind.CONSUMER
     )
+    connection_type = np.where(is_messaging, store.kept.code(MESSAGING), np.uint32(ABSENT))
+    client_seconds, server_seconds = store.of(client, "seconds"), store.of(server, "seconds")
+    is_call = (store.of(client, "database") == EMPTY) & (client > server)
+    if is_call.any():
+        connection_type[is_call & ~is_messaging] = store.kept.code(DATABASE)
+        server_seconds = np.where(is_call, client_seconds, server_seconds)
     return Edges(
         client_half=client,
         server_half=server,
         client=store.of(client, "service"),
         server=store.of(server, "service"),
-        connection_type=np.where(is_messaging, store.kept.code(MESSAGING), np.uint32(ABSENT)),
+        connection_type=connection_type,
         virtual_node=np.zeros(len(client), np.uint32),
-        client_seconds=store.of(client, "seconds"),
-        server_seconds=store.of(server, "seconds"),
+        client_seconds=client_seconds,
+        server_seconds=server_seconds,
     )
 
 
