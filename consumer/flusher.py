@@ -71,12 +71,12 @@ class Flusher:
         ``covered`` are the working offsets.
         """
         boundary_ms = max(now_ms - now_ms % interval for interval in self._intervals_ms)
-        due = {name for name in self._known() if self._is_due(name, now_ms)}
+        due = [name for name in self._known() if self._is_due(name, now_ms)]
         self._send(boundary_ms, due, covered)
 
     def tick_now(self, now_ms: int, covered: Mapping[int, int]) -> None:
         """Send every series as of this moment: the last tick before something ends."""
-        self._send(now_ms, set(self._known()), covered)
+        self._send(now_ms, self._known(), covered)
 
     def delivered(self) -> Mapping[int, int]:
         """The offsets before which everything is delivered."""
@@ -116,13 +116,14 @@ class Flusher:
         interval_ms = self._tenants.for_tenant(tenant).interval_ms
         return now_ms // interval_ms > self._collected[tenant] // interval_ms
 
-    def _send(self, time_ms: int, due: Collection[str], covered: Mapping[int, int]) -> None:
+    def _send(self, time_ms: int, names: Collection[str], covered: Mapping[int, int]) -> None:
+        due = {name: self._tenants.for_tenant(name).interval_ms for name in names}
         while self._registry.is_holding(due):
             # A tick tells what is held back only after this one, so this one covers nothing.
             self._submit(time_ms, due, {})
         self._submit(time_ms, due, covered)
 
-    def _submit(self, time_ms: int, due: Collection[str], covered: Mapping[int, int]) -> None:
+    def _submit(self, time_ms: int, due: Mapping[str, int], covered: Mapping[int, int]) -> None:
         time_ms = max(time_ms, self._last_ms + _ROOM_MS)
         tick = self._registry.collect(time_ms, due)
         is_muted = {name for name in due if self._tenants.for_tenant(name).disable_collection}

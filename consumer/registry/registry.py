@@ -79,15 +79,16 @@ class Registry:
                 fed = ~refused if fed is None else fed & ~refused
             self._add(arrival, fed, time_ms)
 
-    def collect(self, time_ms: int, tenants: Collection[str] | None = None) -> Tick:
-        """The sample of every series of ``tenants``, ``None`` for all, at ``time_ms``.
+    def collect(self, time_ms: int, intervals_ms: Mapping[str, int] | None = None) -> Tick:
+        """The sample of every series at ``time_ms``, later than the last collection.
 
-        Later than the last collection. Newborn series count from just after the
-        collection before, so that their zero sample never precedes the end of an earlier
-        life of the same series (D15); series without a delta for the stale duration end
-        here (D14).
+        Of the tenants in ``intervals_ms``, each with the time between its collections, or
+        of all. Newborn series count from just after the collection before, so that their
+        zero sample never precedes the end of an earlier life of the same series (D15);
+        series without a delta for the stale duration end here (D14).
         """
-        due = self._due(tenants)
+        due = self._due(intervals_ms)
+        known_ms = intervals_ms or {}
         collected_ms = self._collected_by_tenant()
         # What came since the last collection was never sent, so it is sent before the
         # series ends, however long that collection is ago.
@@ -100,7 +101,8 @@ class Registry:
             slots = slots[due[table.rows[slots, 0]]]
             for tenant, of_tenant in by_tenant(table, slots, self._tenants.text):
                 before = self._collected.get(tenant, self._collected_ms)
-                start_ms = max(before + 1, time_ms - self._settings.interval_ms)
+                interval_ms = known_ms.get(tenant, self._settings.interval_ms)
+                start_ms = max(before + 1, time_ms - interval_ms)
                 constant = self._constant_labels(tenant)
                 telling = Telling(table, self._strings.text, constant, start_ms, outdated)
                 told.setdefault(tenant, []).extend(telling.blocks(of_tenant))
