@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from consumer.decode import Encoding, RawRecords, open_decoder
 from processors.delta import DeltaFrame, Output
 from processors.pairing import NewPairing
 from processors.python_pairing import PythonPairing
-from processors.service_graphs import EdgeStore, ServiceGraphs, ServiceGraphsConfig
+from processors.service_graphs import PARTS, EdgeStore, ServiceGraphs, ServiceGraphsConfig
 from tests.support import otlp
 
 SERVER, CLIENT = Span.SPAN_KIND_SERVER, Span.SPAN_KIND_CLIENT
@@ -59,11 +59,22 @@ class GraphRecord:
 
 
 class Graph:
-    """Service graphs with everything that ever came of them, added up."""
+    """Service graphs with everything that ever came of them, added up.
 
-    def __init__(self, pairing: NewPairing = PythonPairing, **config: Any) -> None:
-        self.store = EdgeStore(pairing)
-        self.processor = ServiceGraphs(ServiceGraphsConfig(**config), store=self.store)
+    ``store`` is one that another graph may have as well; ``parts`` as `ServiceGraphs` has them.
+    """
+
+    def __init__(
+        self,
+        pairing: NewPairing = PythonPairing,
+        *,
+        store: EdgeStore | None = None,
+        parts: Collection[str] = PARTS,
+        **config: Any,
+    ) -> None:
+        self.store = EdgeStore(pairing) if store is None else store
+        settings = ServiceGraphsConfig.model_validate(config, strict=False)
+        self.processor = ServiceGraphs(settings, parts=parts, store=self.store)
         self.totals: dict[tuple[str, str, tuple[tuple[str, str], ...]], NDArray[np.float64]] = {}
         """(tenant, family, labels) -> values of the family."""
         self.used: Counter[str] = Counter()
@@ -124,6 +135,18 @@ class Graph:
     def labels(self) -> list[dict[str, str]]:
         """The labels of each edge."""
         return [dict(pairs) for _, family, pairs in self.totals if family.endswith("request_total")]
+
+    def unpaired(self) -> dict[tuple[str, ...], float]:
+        """Values of the labels -> spans that made no edge."""
+        return {
+            tuple(f"{name}={value}" for name, value in labels): float(values[0])
+            for (_, family, labels), values in self.totals.items()
+            if family == "traces_service_graph_unpaired_spans_total"
+        }
+
+    def families(self) -> set[str]:
+        """The families that anything was counted in."""
+        return {family for _, family, _ in self.totals}
 
     def _add(self, output: Output) -> None:
         self.used += output.used
