@@ -23,8 +23,8 @@ from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
 from consumer.clock import Clock
-from consumer.remote_write.encode import EncodedRequest
 from consumer.remote_write.endpoint import Endpoint
+from consumer.remote_write.request import EncodedRequest, Message
 
 ORG_ID_HEADER = "X-Scope-OrgID"
 SINGLE_TENANT = "single-tenant"
@@ -32,6 +32,11 @@ SINGLE_TENANT = "single-tenant"
 _ORG_ID = ORG_ID_HEADER.lower()
 _MAX_ERROR_BYTES = 1024
 _MAX_BODY_BYTES = 64 * 1024
+_WRITTEN = "X-Prometheus-Remote-Write-%s-Written"
+# Statuses that receivers give to a whole request for the sake of a part of it: a sample out
+# of order (Prometheus and Mimir 400, Thanos 409, others 422), or a size beyond a limit (413).
+_DIVISIBLE = {"http_400", "http_409", "http_413", "http_422"}
+_COUNT = re.compile(r"[0-9]{1,18}")
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -40,13 +45,18 @@ try:
 except PackageNotFoundError:
     _VERSION = "unknown"
 
-_PROTOCOL_HEADERS = {
-    "Content-Encoding": "snappy",
-    "Content-Type": "application/x-protobuf",
-    "User-Agent": f"spanmill/{_VERSION}",
-    "X-Prometheus-Remote-Write-Version": "0.1.0",
+_MESSAGE_HEADERS = {
+    Message.V1: {
+        "Content-Type": "application/x-protobuf",
+        "X-Prometheus-Remote-Write-Version": "0.1.0",
+    },
+    Message.V2: {
+        "Content-Type": f"application/x-protobuf;proto={Message.V2.value}",
+        "X-Prometheus-Remote-Write-Version": "2.0.0",
+    },
 }
-_RESERVED = {name.lower() for name in _PROTOCOL_HEADERS} | {
+_PROTOCOL_HEADERS = {"Content-Encoding": "snappy", "User-Agent": f"spanmill/{_VERSION}"}
+_RESERVED = {name.lower() for name in [*_PROTOCOL_HEADERS, *_MESSAGE_HEADERS[Message.V1]]} | {
     "connection",
     "content-length",
     "retry-attempt",
@@ -70,9 +80,10 @@ class Trouble(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The endpoint has the request."""
+    """The endpoint has the request, or ``written`` samples of it if it said so (2.0)."""
 
     status: int
+    written: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +100,29 @@ class Rejected:
     """The request will never be taken.
 
     ``reason`` is a bounded word (``http_400``), ``text`` the endpoint's own (1 KiB at
-    most). ``answered`` is false if it was not even sent.
+    most). ``answered`` is false if it was not even sent. ``written`` samples were taken
+    nevertheless, if the endpoint said so (2.0).
     """
 
     reason: str
     text: str
     answered: bool = True
+    written: int | None = None
+
+    @property
+    def divisible(self) -> bool:
+        """Whether a part of the request may be to blame for the whole."""
+        return self.reason in _DIVISIBLE and not self.written
 
 
-Outcome = Delivered | Retry | Rejected
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """The endpoint does not know the message: nothing was taken, 1.0 may be."""
+
+    text: str
+
+
+Outcome = Delivered | Retry | Rejected | Unsupported
 
 
 class Client:
@@ -108,6 +133,7 @@ class Client:
         self._clock = clock
         self._url = _without_credentials(endpoint.url)
         self._headers = _endpoint_headers(endpoint)
+        self._knows_v2 = False
         self._org_id_is_set = _ORG_ID in {name.lower() for name in self._headers}
         self._timeout = urllib3.Timeout(connect=endpoint.timeout_s, read=endpoint.timeout_s)
         self._pool = urllib3.PoolManager(num_pools=1, maxsize=endpoint.connections)
@@ -116,6 +142,7 @@ class Client:
         """Post ``request``; ``attempt`` counts from 0. Blocks; raises nothing of the network."""
         try:
             headers = self._request_headers(tenant, attempt)
+            headers.update(_MESSAGE_HEADERS[request.message])
         except ValueError as error:
             return Rejected("invalid_tenant", str(error), answered=False)
         try:
@@ -134,7 +161,7 @@ class Client:
             return Retry(Trouble.TIMEOUT, self._text(error))
         except (HTTPError, HTTPException, OSError) as error:
             return Retry(Trouble.NETWORK, self._text(error))
-        return self._outcome(response)
+        return self._outcome(response, request.message)
 
     def close(self) -> None:
         """Close idle connections."""
@@ -155,11 +182,19 @@ class Client:
         wanted = self._endpoint.add_org_id_header and not self._org_id_is_set
         return wanted and tenant != SINGLE_TENANT
 
-    def _outcome(self, response: urllib3.BaseHTTPResponse) -> Outcome:
+    def _outcome(
+        self, response: urllib3.BaseHTTPResponse, message: Message = Message.V1
+    ) -> Outcome:
         status = response.status
         body = self._read(response)
+        written = None
+        if message is Message.V2:
+            written = _written(response)
+            self._knows_v2 |= written is not None
+            if self._is_unsupported(status, written):
+                return Unsupported(self._endpoint.redact(f"HTTP {status}: {body}"))
         if 200 <= status < 300:
-            return Delivered(status)
+            return Delivered(status, written)
         text = f"HTTP {status}"
         if 300 <= status < 400:
             location = response.headers.get("Location", "nowhere")
@@ -171,7 +206,19 @@ class Client:
             return Retry(Trouble.THROTTLED, text, self._retry_after_s(response))
         if 500 <= status < 600:
             return Retry(Trouble.SERVER, text, self._retry_after_s(response))
-        return Rejected(f"http_{status}", text)
+        return Rejected(f"http_{status}", text, written=written)
+
+    def _is_unsupported(self, status: int, written: int | None) -> bool:
+        """Whether an answer to 2.0 is one of a receiver of 1.0.
+
+        Such a one decodes nothing and is content, or knows the content type (415) or the
+        message (400) not. A receiver of 2.0 says in each answer what it wrote.
+        """
+        if status == 415:
+            return True
+        if written is not None:
+            return False
+        return 200 <= status < 300 or (status == 400 and not self._knows_v2)
 
     def _read(self, response: urllib3.BaseHTTPResponse) -> str:
         """The first KiB of the body. Drains a short body so that its connection is kept."""
@@ -198,6 +245,15 @@ class Client:
 
     def _text(self, error: Exception) -> str:
         return self._endpoint.redact(f"{type(error).__name__}: {error!s:.1024}")
+
+
+def _written(response: urllib3.BaseHTTPResponse) -> int | None:
+    """Samples that the endpoint says it wrote; None if it says nothing of what it wrote."""
+    kinds = ("Samples", "Histograms", "Exemplars")
+    found = [response.headers.get(_WRITTEN % kind) for kind in kinds]
+    if all(text is None for text in found):
+        return None
+    return int(found[0]) if found[0] is not None and _COUNT.fullmatch(found[0]) else 0
 
 
 def parse_retry_after(text: str, now_ms: int) -> float | None:

@@ -8,7 +8,7 @@ encoding, collapsing and HTTP happen outside of it, on a lane that is the thread
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from math import isinf
 from random import Random
@@ -16,15 +16,25 @@ from threading import Condition, Thread
 
 from consumer.clock import Clock
 from consumer.remote_write.backoff import Backoff
-from consumer.remote_write.client import Client, Delivered, Outcome, Rejected, Retry, Trouble
+from consumer.remote_write.client import (
+    Client,
+    Delivered,
+    Outcome,
+    Rejected,
+    Retry,
+    Trouble,
+    Unsupported,
+)
 from consumer.remote_write.collapse import collapse
 from consumer.remote_write.delivery import Delivery
-from consumer.remote_write.encode import EncodedRequest, Limits, encode
+from consumer.remote_write.encode import encode
+from consumer.remote_write.encode_v2 import Encoding, encode_v2
 from consumer.remote_write.endpoint import Endpoint
 from consumer.remote_write.gate import Gate
 from consumer.remote_write.lanes import Lane, Lanes, Share, Turn
 from consumer.remote_write.log_limit import LogLimit
 from consumer.remote_write.observer import Observer
+from consumer.remote_write.request import EncodedRequest, Limits, Message
 from consumer.remote_write.series import SeriesBlock
 
 _log = logging.getLogger(__name__)
@@ -44,6 +54,7 @@ class Dispatcher:
         self._clock = clock
         self._observer = observer
         self._client = Client(endpoint, clock)
+        self._message = endpoint.message
         self._limits = Limits(endpoint.max_samples_per_send, endpoint.max_bytes_per_send)
         self._backoff = Backoff(endpoint.min_backoff_s, endpoint.max_backoff_s, random)
         self._lanes = Lanes(endpoint, Gate(self._backoff))
@@ -145,6 +156,8 @@ class Dispatcher:
 
     def _give_back(self, lane: Lane, ready_s: float) -> None:
         with self._changed:
+            if self._hurries:
+                ready_s = min(ready_s, self._clock.monotonic_s() + self._endpoint.max_backoff_s)
             self._lanes.give_back(lane, ready_s)
             self._changed.notify_all()
             if self._stopped and lane.shares:
@@ -161,14 +174,38 @@ class Dispatcher:
             return begun_s
         outcome = self._post(lane, request)
         now_s = self._clock.monotonic_s()
+        parts = self._parts(lane, request, outcome)
         with self._changed:
             self._settle_gate(lane, outcome, begun_s)
-            ready_s = self._settle_lane(lane, request, outcome)
+            ready_s = self._settle_lane(lane, request, outcome, parts)
         self._observer.request_finished(self._name, lane.tenant, now_s - begun_s)
-        self._report(lane.tenant, request, outcome)
+        if not parts:
+            self._report(lane.tenant, request, outcome)
         if not isinstance(outcome, Retry):
             self._next_request(lane)
         return ready_s
+
+    def _parts(
+        self, lane: Lane, request: EncodedRequest, outcome: Outcome
+    ) -> Sequence[EncodedRequest]:
+        """The requests to be sent in place of one that was refused as it is."""
+        match outcome:
+            case Unsupported(text):
+                self._fall_back(text)
+                return request.as_v1()
+            case Rejected() if outcome.divisible and lane.may_split(request):
+                return request.split()
+        return ()
+
+    def _fall_back(self, text: str) -> None:
+        """Send 1.0 from now on."""
+        with self._changed:
+            known, self._message = self._message, Message.V1
+        if known is not Message.V1:
+            _log.warning(
+                "remote write to %s: the endpoint does not know %s, from now on it gets 1.0: %s",
+                *(self._name, known.value, text[:_LOGGED_TEXT]),
+            )
 
     def _next_request(self, lane: Lane) -> EncodedRequest | None:
         """The request to be sent now; None, and the head share finished, if it has no more."""
@@ -176,14 +213,9 @@ class Dispatcher:
             return lane.request
         share = lane.shares[0]
         try:
-            if lane.requests is None:
-                lane.requests = encode(
-                    share.blocks,
-                    share.time_ms,
-                    self._limits,
-                    lambda reason, count: self._drop(lane.tenant, reason, count),
-                )
-            lane.request = next(lane.requests, None)
+            if not lane.parts:
+                lane.parts.extend(self._encoded(lane, share))
+            lane.request = lane.parts.popleft() if lane.parts else None
         except Exception:  # noqa: BLE001 - what cannot be encoded now never can
             self._note_internal_error(lane.tenant)
             self._drop(lane.tenant, "internal_error", share.samples - lane.done_samples)
@@ -191,6 +223,26 @@ class Dispatcher:
             with self._changed:
                 lane.pop().settle()
         return lane.request
+
+    def _encoded(self, lane: Lane, share: Share) -> Sequence[EncodedRequest]:
+        """What comes next of the share: a request, more if it has to be made again in 1.0."""
+        if lane.requests is None:
+            lane.requests = self._encode(lane.tenant, share)
+        request = next(lane.requests, None)
+        if request is None:
+            return ()
+        if request.message is not self._message:
+            return request.as_v1()
+        return (request,)
+
+    def _encode(self, tenant: str, share: Share) -> Iterator[EncodedRequest]:
+        def dropped(reason: str, count: int) -> None:
+            self._drop(tenant, reason, count)
+
+        if self._message is Message.V1:
+            return encode(share.blocks, share.time_ms, self._limits, dropped)
+        legacy = self._endpoint.legacy_created_timestamp
+        return encode_v2(share.blocks, Encoding(share.time_ms, self._limits, legacy), dropped)
 
     def _post(self, lane: Lane, request: EncodedRequest) -> Outcome:
         try:
@@ -208,8 +260,17 @@ class Dispatcher:
         else:
             gate.answered(lane.tenant, begun_s)
 
-    def _settle_lane(self, lane: Lane, request: EncodedRequest, outcome: Outcome) -> float:
+    def _settle_lane(
+        self,
+        lane: Lane,
+        request: EncodedRequest,
+        outcome: Outcome,
+        parts: Sequence[EncodedRequest],
+    ) -> float:
         now_s = self._clock.monotonic_s()
+        if parts:
+            lane.replace_request(parts)
+            return now_s
         if not isinstance(outcome, Retry):
             lane.finish_request(request)
             return now_s
@@ -222,15 +283,29 @@ class Dispatcher:
     def _report(self, tenant: str, request: EncodedRequest, outcome: Outcome) -> None:
         """Count and log an outcome."""
         match outcome:
-            case Delivered():
-                self._observer.samples_sent(self._name, tenant, request.samples)
+            case Delivered(_, written):
                 self._observer.bytes_sent(self._name, tenant, len(request.body))
+                self._report_written(tenant, request, written, "not_written")
             case Retry(trouble, text):
                 self._observer.samples_retried(self._name, tenant, request.samples)
                 self._warn("will try again", tenant, trouble.value, text)
             case Rejected(reason, text):
-                self._observer.samples_failed(self._name, tenant, reason, request.samples)
+                self._report_written(tenant, request, outcome.written or 0, reason)
                 self._warn("samples rejected for good", tenant, reason, text)
+            case Unsupported(text):
+                self._report_written(tenant, request, 0, "unsupported")
+                self._warn("samples rejected for good", tenant, "unsupported", text)
+
+    def _report_written(
+        self, tenant: str, request: EncodedRequest, written: int | None, reason: str
+    ) -> None:
+        """Count what was written, by default all, and what was not."""
+        taken = request.samples if written is None else min(written, request.samples)
+        if taken:
+            self._observer.samples_sent(self._name, tenant, taken)
+        if taken < request.samples:
+            missing = request.samples - taken
+            self._observer.samples_failed(self._name, tenant, reason, missing)
 
     def _collapse(self, lane: Lane) -> None:
         """Replace the oldest waiting tick by what the next one does not make superfluous."""

@@ -13,9 +13,9 @@ Bounds: beside its input an encoding holds one request and the rows of one slice
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from itertools import accumulate, chain, starmap
 from operator import add
 
 import numpy as np
@@ -23,36 +23,17 @@ import snappy
 from numpy.typing import NDArray
 
 from consumer.remote_write.labels import LabelEncoder, varint
+from consumer.remote_write.request import Dropped, EncodedRequest, Limits
 from consumer.remote_write.series import MetricType, SeriesBlock
 
 STALE_NAN_BITS = 0x7FF0000000000002
 NORMAL_NAN_BITS = 0x7FF8000000000001
 
-_INT64 = 0xFFFFFFFFFFFFFFFF
-
-Dropped = Callable[[str, int], None]
-"""Told of a reason and the number of samples that are left out for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedRequest:
-    """One request: a compressed WriteRequest and what it holds."""
-
-    body: bytes
-    series: int
-    samples: int
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How large a request may grow: samples, and bytes before compression."""
-
-    samples: int
-    size_bytes: int
+INT64 = 0xFFFFFFFFFFFFFFFF
 
 
 def encode(
-    blocks: Sequence[SeriesBlock], time_ms: int, limits: Limits, dropped: Dropped
+    blocks: Iterable[SeriesBlock], time_ms: int, limits: Limits, dropped: Dropped
 ) -> Iterator[EncodedRequest]:
     """The requests for one tenant's ``blocks`` at ``time_ms``, encoded as they are asked for.
 
@@ -77,7 +58,7 @@ class _Rows:
     def __init__(self, block: SeriesBlock, rows: slice, time_ms: int) -> None:
         self._block = block
         self._rows = rows
-        self.samples = _samples(block.values[rows], block.ended[rows], time_ms)
+        self.samples = sample_fields(block.values[rows], block.ended[rows], time_ms)
         self.counts = [1] * len(self.samples)
         self.labels: list[bytes] = []
         self.headers: list[bytes] = []
@@ -92,7 +73,7 @@ class _Rows:
             start_ms = int(starts[row])
             zero = zeros.get(start_ms)
             if zero is None:
-                zero = zeros[start_ms] = _sample_bytes(bytes(8), start_ms)
+                zero = zeros[start_ms] = sample_field(bytes(8), start_ms)
             self.samples[row] = zero + self.samples[row]
             self.counts[row] = 2
 
@@ -132,6 +113,7 @@ class _Request:
 
     def _clear(self) -> None:
         self._parts: list[bytes] = []
+        self._pieces: list[tuple[_Rows, slice]] = []
         self._size = 0
         self._samples = 0
         self.series = 0
@@ -150,7 +132,9 @@ class _Request:
                     yield self.take()
                     continue
                 stop = row + 1
-            self._parts.append(rows.join(slice(row, stop)))
+            piece = slice(row, stop)
+            self._parts.append(rows.join(piece))
+            self._pieces.append((rows, piece))
             self._size += ends[stop] - ends[row]
             self._samples += counts[stop] - counts[row]
             self.series += stop - row
@@ -159,17 +143,80 @@ class _Request:
     def take(self) -> EncodedRequest:
         """Close the request and begin another."""
         body = snappy.compress(b"".join(self._parts))
-        request = EncodedRequest(body=body, series=self.series, samples=self._samples)
+        pieces = _Pieces(self._pieces)
+        request = EncodedRequest(body, self.series, self._samples, origin=pieces)
         self._clear()
         return request
 
 
-def _samples(values: NDArray[np.float64], ended: NDArray[np.bool_], time_ms: int) -> list[bytes]:
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """What a request holds, in the rows that it was made of."""
+
+    pieces: list[tuple[_Rows, slice]]
+
+    def split(self) -> Sequence[EncodedRequest]:
+        """Zero samples apart from the others, else two halves."""
+        labels = chain.from_iterable(rows.labels[piece] for rows, piece in self.pieces)
+        samples = chain.from_iterable(rows.samples[piece] for rows, piece in self.pieces)
+        return _Part(list(zip(labels, samples, strict=True))).split()
+
+    def as_v1(self) -> Sequence[EncodedRequest]:
+        """Nothing to do."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some series as bytes, labels and samples; all samples are zero samples, or none."""
+
+    series: list[tuple[bytes, bytes]]
+    zeros: bool = False
+
+    def split(self) -> Sequence[EncodedRequest]:
+        """Zero samples apart from the others, else two halves."""
+        zeros: list[tuple[bytes, bytes]] = []
+        values: list[tuple[bytes, bytes]] = []
+        for labels, samples in self.series:
+            # A field of a sample is its tag, one byte of length and so many bytes.
+            cut = 2 + samples[1]
+            if cut < len(samples):
+                zeros.append((labels, samples[:cut]))
+                values.append((labels, samples[cut:]))
+            else:
+                values.append((labels, samples))
+        if zeros:
+            parts = [_Part(zeros, zeros=True), _Part(values)]
+        elif len(values) > 1:
+            middle = len(values) // 2
+            parts = [_Part(half, zeros=self.zeros) for half in (values[:middle], values[middle:])]
+        else:
+            parts = []
+        return [part.request() for part in parts]
+
+    def as_v1(self) -> Sequence[EncodedRequest]:
+        """Nothing to do."""
+        return ()
+
+    def request(self) -> EncodedRequest:
+        """A request of all series."""
+        body = snappy.compress(b"".join(starmap(_time_series, self.series)))
+        count = len(self.series)
+        return EncodedRequest(body, 0 if self.zeros else count, count, origin=self)
+
+
+def _time_series(labels: bytes, samples: bytes) -> bytes:
+    return b"\x0a" + varint(len(labels) + len(samples)) + labels + samples
+
+
+def sample_fields(
+    values: NDArray[np.float64], ended: NDArray[np.bool_], time_ms: int
+) -> list[bytes]:
     """One Sample field per value; only bits are moved, since arithmetic quiets a stale NaN."""
     bits = np.array(values, dtype="<f8", order="C").view("<i8")
     bits[bits == STALE_NAN_BITS] = NORMAL_NAN_BITS
     bits[ended] = STALE_NAN_BITS
-    template = _sample_bytes(bytes(8), time_ms)
+    template = sample_field(bytes(8), time_ms)
     fields = np.empty((len(bits), len(template)), dtype=np.uint8)
     fields[:] = np.frombuffer(template, dtype=np.uint8)
     fields[:, 3:11] = bits.view(np.uint8).reshape(-1, 8)
@@ -177,7 +224,10 @@ def _samples(values: NDArray[np.float64], ended: NDArray[np.bool_], time_ms: int
     return samples
 
 
-def _sample_bytes(value: bytes, time_ms: int) -> bytes:
-    """TimeSeries.samples with a value of eight bytes, which begins at byte 3."""
-    sample = b"\x09" + value + b"\x10" + varint(time_ms & _INT64)
+def sample_field(value: bytes, time_ms: int, more: bytes = b"") -> bytes:
+    """TimeSeries.samples with a value of eight bytes, which begins at byte 3.
+
+    Fields 1 and 2 of a Sample are the same in 2.0; ``more`` holds its others.
+    """
+    sample = b"\x09" + value + b"\x10" + varint(time_ms & INT64) + more
     return b"\x12" + varint(len(sample)) + sample

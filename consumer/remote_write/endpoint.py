@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
+from consumer.remote_write.request import Message
+
 MASK = "***"
 
 
@@ -24,6 +26,9 @@ class Endpoint:
     requests in flight. ``max_kept_samples`` bounds what is saved of collapsed ticks per
     tenant (see ``collapse``): at some 50 bytes each, 5 MB. ``max_retry_after_s`` bounds
     what the endpoint can ask for with Retry-After.
+
+    ``message`` is what is sent until the endpoint shows that it knows 1.0 only;
+    ``legacy_created_timestamp`` is for receivers of 2.0's older drafts.
 
     Whoever builds this has checked it; ``headers`` may hold secrets, so nothing but
     ``name`` and ``shown_url`` may be logged.
@@ -46,6 +51,8 @@ class Endpoint:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     bearer_token: str | None = field(default=None, repr=False)
+    message: Message = Message.V1
+    legacy_created_timestamp: bool = False
 
     def __post_init__(self) -> None:
         assert 0 < self.min_backoff_s <= self.max_backoff_s

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 
 import numpy as np
@@ -14,6 +14,12 @@ INVALID_LABEL_NAME = "invalid_label_name"
 INVALID_UTF8 = "invalid_utf8"
 DUPLICATE_LABEL_NAME = "duplicate_label_name"
 
+TIME_SERIES_V1 = b"\x0a"
+"""The tag of WriteRequest.timeseries."""
+
+EncodeLabel = Callable[[str, bytes], bytes]
+"""Makes the bytes of a label out of its name (ASCII) and value (UTF-8)."""
+
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
@@ -21,12 +27,14 @@ _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 class LabelEncoder:
     """Encodes label sets; keeps a fragment for each distinct label it has met.
 
-    Made for one encoding and thrown away after it, which bounds the fragments by the
-    distinct labels of one tenant's tick.
+    ``encode_one`` says how a label is written; by default as 1.0 has it. Made for one
+    encoding and thrown away after it, which bounds the fragments by the distinct labels of
+    one tenant's tick.
     """
 
-    def __init__(self) -> None:
-        self.headers = _Headers()
+    def __init__(self, encode_one: EncodeLabel | None = None) -> None:
+        self.headers = Headers(TIME_SERIES_V1)
+        self._encode_one = encode_one or encode_label
         self._fragments: dict[tuple[str, int], _Fragments] = {}
 
     def encode(self, block: SeriesBlock, rows: slice) -> tuple[list[bytes], dict[int, str]]:
@@ -42,7 +50,7 @@ class LabelEncoder:
             return [b""] * count, dict.fromkeys(range(count), reason)
         invalid: dict[int, str] = {}
         parts: list[tuple[str, Iterable[bytes]]] = [
-            (name, repeat(encode_label(name, text.encode()), count))
+            (name, repeat(self._encode_one(name, text.encode()), count))
             for name, text in fixed.items()
             if text
         ]
@@ -63,7 +71,7 @@ class LabelEncoder:
         key = (name, id(strings))
         fragments = self._fragments.get(key)
         if fragments is None:
-            fragments = self._fragments[key] = _Fragments(name, strings)
+            fragments = self._fragments[key] = _Fragments(name, strings, self._encode_one)
         return fragments
 
 
@@ -73,8 +81,9 @@ class _Fragments(dict[int, bytes]):
     A code in ``invalid`` has a text that must not be sent, for ``reason``.
     """
 
-    def __init__(self, name: str, strings: Sequence[str]) -> None:
+    def __init__(self, name: str, strings: Sequence[str], encode_one: EncodeLabel) -> None:
         super().__init__()
+        self._encode_one = encode_one
         self._name = name
         self._strings = strings
         self._name_is_valid = _LABEL_NAME.fullmatch(name) is not None
@@ -91,18 +100,22 @@ class _Fragments(dict[int, bytes]):
             return b""
         if self._name_is_valid:
             try:
-                return encode_label(self._name, text.encode())
+                return self._encode_one(self._name, text.encode())
             except UnicodeEncodeError:
                 pass
         self.invalid.add(code)
         return b""
 
 
-class _Headers(dict[int, bytes]):
-    """WriteRequest.timeseries: tag and length for a TimeSeries of so many bytes."""
+class Headers(dict[int, bytes]):
+    """Tag and length of a field of so many bytes."""
+
+    def __init__(self, tag: bytes) -> None:
+        super().__init__()
+        self._tag = tag
 
     def __missing__(self, length: int) -> bytes:
-        header = self[length] = b"\x0a" + varint(length)
+        header = self[length] = self._tag + varint(length)
         return header
 
 

@@ -15,19 +15,23 @@ Pure: time is passed in, in seconds of the monotonic clock. Not safe for threads
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 from consumer.remote_write.client import Trouble
 from consumer.remote_write.delivery import Delivery
-from consumer.remote_write.encode import EncodedRequest
 from consumer.remote_write.endpoint import Endpoint
 from consumer.remote_write.gate import Gate
+from consumer.remote_write.request import EncodedRequest
 from consumer.remote_write.series import SeriesBlock
 
 _MAX_KEPT_SHARES = 1000
+# Per tick of a tenant. To find one sample among 2000 takes 11 splits, so these find some
+# ten, at the price of 256 requests at most. Zero samples are worth less: a quarter.
+_MAX_SPLITS = 128
+_MAX_ZERO_SPLITS = 32
 
 
 class Turn(Enum):
@@ -62,13 +66,16 @@ class Lane:
     """What waits for one tenant; the first share is being sent.
 
     ``requests`` encodes the head share, ``request`` is the one to be sent now, after
-    ``attempts`` failures. ``samples`` counts what waits, zero samples left out.
+    ``attempts`` failures, and ``parts`` are to be sent next, before those still to be
+    encoded. ``samples`` counts what waits, zero samples left out.
     """
 
     tenant: str
     shares: deque[Share] = field(default_factory=deque)
     requests: Iterator[EncodedRequest] | None = None
     request: EncodedRequest | None = None
+    parts: deque[EncodedRequest] = field(default_factory=deque)
+    splits: Counter[bool] = field(default_factory=Counter)
     attempts: int = 0
     trouble: Trouble | None = None
     failing_since_s: float = 0.0
@@ -90,6 +97,22 @@ class Lane:
             self.failing_since_s = now_s
         self.trouble = trouble
 
+    def may_split(self, request: EncodedRequest) -> bool:
+        """Whether to look for what is refused in ``request``; each yes costs two requests."""
+        is_zeros = not request.series
+        most = _MAX_ZERO_SPLITS if is_zeros else _MAX_SPLITS
+        if request.samples < 2 or self.splits[is_zeros] >= most:
+            return False
+        self.splits[is_zeros] += 1
+        return True
+
+    def replace_request(self, parts: Sequence[EncodedRequest]) -> None:
+        """Send ``parts`` instead of the present request."""
+        self.parts.extendleft(reversed(parts))
+        self.request = None
+        self.attempts = 0
+        self.trouble = None
+
     def finish_request(self, request: EncodedRequest) -> None:
         """The request is delivered or rejected for good."""
         self.request = None
@@ -105,6 +128,8 @@ class Lane:
         self.done_samples = 0
         self.requests = None
         self.request = None
+        self.parts.clear()
+        self.splits.clear()
         self.attempts = 0
         return share
 

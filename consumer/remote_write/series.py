@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -47,6 +47,17 @@ class SeriesBlock:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def cut(self, rows: slice | NDArray[np.intp]) -> SeriesBlock:
+        """The block with ``rows`` alone, strings shared."""
+        return replace(
+            self,
+            labels=self.labels[rows],
+            values=self.values[rows],
+            newborn=self.newborn[rows],
+            start_ms=self.start_ms[rows],
+            ended=self.ended[rows],
+        )
 
 
 @dataclass(frozen=True, slots=True)

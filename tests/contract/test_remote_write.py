@@ -259,14 +259,14 @@ def test_a_body_cut_short_does_not_change_what_the_status_says(
     assert len(receiver.requests) == 4
 
 
-def test_a_partial_write_is_repeated_on_5xx_and_given_up_on_400(
+def test_a_partial_write_is_repeated_on_5xx_and_looked_through_on_400(
     receiver: Receiver, make_sender: MakeSender
 ) -> None:
     two = block([["web"], ["db"]], newborn=[0, 1], start_ms=500)
     receiver.script([Reply(status=500, partial=1), Reply(), Reply(status=400, partial=1)])
     delivered(make_sender(), tick(1000, acme=two), tick(2000, acme=block([["web"], ["db"]])))
     assert times(receiver) == [500, 1000, 2000]
-    assert times(receiver, service="db") == [500, 1000]
+    assert times(receiver, service="db") == [500, 1000, 2000]
 
 
 def test_retry_after_is_obeyed(receiver: Receiver, make_sender: MakeSender) -> None:
@@ -473,13 +473,13 @@ def test_closing_a_sender_that_never_started_does_not_hang(
 def test_everything_sent_is_accounted_for(
     receiver: Receiver, recorder: Recorder, make_sender: MakeSender
 ) -> None:
-    receiver.script([Reply(status=503), Reply(status=400)])
+    receiver.script([Reply(status=503), Reply(status=404)])
     sender = make_sender(max_samples_per_send=4)
     delivered(sender, tick(2000, acme=block([[f"s{number}"] for number in range(10)])))
     assert sender.close(WAIT_S)
     counts = recorder.counts
     assert counts["sent", "here", "acme"] == 6
-    assert counts["failed", "here", "acme", "http_400"] == 4
+    assert counts["failed", "here", "acme", "http_404"] == 4
     assert counts["retried", "here", "acme"] == 4
     assert counts["requests", "here", "acme"] == 4
     assert counts["bytes", "here", "acme"] == sum(sizes(receiver.requests[2:]))

@@ -1,10 +1,12 @@
-"""A strict remote-write 1.0 receiver on loopback, scripted by the test.
+"""A strict remote-write receiver (1.0, and 2.0 if told so) on loopback, scripted by the test.
 
     with Receiver() as receiver:
         receiver.script([Reply(status=503), Reply(tenant="b", status=429)])
         ...
         assert receiver.samples("a")
         assert not receiver.violations
+
+With ``refuse`` it is as Prometheus: a sample that is refused costs its whole request.
 
 Whatever a request does wrong is written to ``violations`` and answered with 400. Without
 a script it answers 204.
@@ -18,21 +20,24 @@ import socket
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Condition, Event, Thread
 from types import TracebackType
 from typing import Any, Self
 
-import snappy
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.message import DecodeError
-from google.protobuf.unknown_fields import UnknownFieldSet
-
 from consumer.clock import SystemClock
+from tests.support.remote_write_messages import (
+    V2_CONTENT_TYPE,
+    Labels,
+    Series,
+    Start,
+    parse,
+    parse_v2,
+)
 
-Labels = tuple[tuple[str, str], ...]
+__all__ = ["Labels", "parse"]
 
 _STALE = struct.pack("<Q", 0x7FF0000000000002)
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
@@ -41,6 +46,11 @@ _HEADERS = {
     "Content-Encoding": "snappy",
     "Content-Type": "application/x-protobuf",
     "X-Prometheus-Remote-Write-Version": "0.1.0",
+}
+_V2_HEADERS = {
+    "Content-Encoding": "snappy",
+    "Content-Type": V2_CONTENT_TYPE,
+    "X-Prometheus-Remote-Write-Version": "2.0.0",
 }
 
 
@@ -79,12 +89,25 @@ class Received:
     size_bytes: int
     series: list[tuple[Labels, list[tuple[int, float]]]]
     at_s: float
+    starts: Mapping[Labels, Start] = field(default_factory=dict)
+
+    @property
+    def is_v2(self) -> bool:
+        """Whether it is a request of 2.0."""
+        return self.headers.get("Content-Type") == V2_CONTENT_TYPE
 
 
 class Receiver:
-    """The receiver. ``url`` is where to write; a request without a tenant is of ``""``."""
+    """The receiver. ``url`` is where to write; a request without a tenant is of ``""``.
 
-    def __init__(self) -> None:
+    ``knows_v2``: True takes 2.0 and says what was written, False answers 415, None does as
+    a receiver of 1.0 that looks at no header: it decodes nothing and is content.
+    """
+
+    def __init__(self, *, knows_v2: bool | None = True) -> None:
+        self.knows_v2 = knows_v2
+        self._v2_status = 204 if knows_v2 is None else 415
+        self._refused: Callable[[Labels, int], bool] | None = None
         self.violations: list[str] = []
         self.requests: list[Received] = []
         self._stored: dict[str, dict[Labels, dict[int, float]]] = {}
@@ -122,6 +145,14 @@ class Receiver:
             else:
                 self._always[reply.tenant] = reply
 
+    def refuse_v2_with(self, status: int) -> None:
+        """What a receiver that does not know 2.0 answers to it."""
+        self._v2_status = status
+
+    def refuse(self, refused: Callable[[Labels, int], bool]) -> None:
+        """Answer 400 to, and store nothing of, a request with a sample that is ``refused``."""
+        self._refused = refused
+
     def samples(self, tenant: str = "") -> dict[Labels, list[tuple[int, float]]]:
         """Time (ms) and value of the samples that were taken, by series."""
         with self._changed:
@@ -135,9 +166,11 @@ class Receiver:
 
     def _receive(self, method: str, headers: Mapping[str, str], body: bytes) -> Reply:
         tenant = headers.get("X-Scope-OrgID", "").encode("latin-1").decode()
-        faults = check_headers(method, headers)
+        is_v2 = headers.get("Content-Type") == V2_CONTENT_TYPE
+        faults = check_headers(method, headers, _V2_HEADERS if is_v2 else _HEADERS)
+        starts: dict[Labels, Start] = {}
         try:
-            series = parse(body)
+            series = parse_v2(body, starts) if is_v2 else parse(body)
         except ValueError as error:
             series = []
             faults.append(str(error))
@@ -145,15 +178,39 @@ class Receiver:
             faults += check_labels(labels)
             if not samples:
                 faults.append(f"no samples: {labels}")
-        received = Received(tenant, headers, len(body), series, SystemClock().monotonic_s())
+        now_s = SystemClock().monotonic_s()
         with self._changed:
-            self.requests.append(received)
-            reply = self._reply(tenant)
-            if reply.partial is not None or 200 <= reply.status < 300:
-                faults += self._store(tenant, series[: reply.partial])
+            self.requests.append(Received(tenant, headers, len(body), series, now_s, starts))
+            reply = Reply(self._v2_status) if is_v2 and not self.knows_v2 else None
+            if reply is None:
+                reply = self._reply(tenant)
+                reply, more = self._take(tenant, series, reply, is_v2=is_v2)
+                faults += more
             self.violations += faults
             self._changed.notify_all()
         return Reply(status=400, body="\n".join(faults).encode()) if faults else reply
+
+    def _take(
+        self, tenant: str, series: Series, reply: Reply, *, is_v2: bool
+    ) -> tuple[Reply, list[str]]:
+        """Store what is to be stored; the reply, and what was wrong with the samples."""
+        faults: list[str] = []
+        stored = 0
+        if reply.partial is not None or 200 <= reply.status < 300:
+            refused = [
+                (labels, time_ms)
+                for labels, samples in series
+                for time_ms, _ in samples
+                if self._refused is not None and self._refused(labels, time_ms)
+            ]
+            if refused:
+                reply = Reply(status=400, body=f"out of order: {refused[0]}".encode())
+            else:
+                taken = series[: reply.partial]
+                faults = self._store(tenant, taken)
+                stored = sum(len(samples) for _, samples in taken)
+        written = {"X-Prometheus-Remote-Write-Samples-Written": str(stored)} if is_v2 else {}
+        return replace(reply, headers={**written, **reply.headers}), faults
 
     def _reply(self, tenant: str) -> Reply:
         for index, reply in enumerate(self._script):
@@ -161,9 +218,7 @@ class Receiver:
                 return self._script.pop(index)
         return self._always.get(tenant) or self._always.get(None) or Reply()
 
-    def _store(
-        self, tenant: str, series: list[tuple[Labels, list[tuple[int, float]]]]
-    ) -> list[str]:
+    def _store(self, tenant: str, series: Series) -> list[str]:
         faults = []
         stored = self._stored.setdefault(tenant, {})
         for labels, samples in series:
@@ -183,31 +238,14 @@ def is_stale(value: float) -> bool:
     return _bits(value) == _STALE
 
 
-def parse(body: bytes) -> list[tuple[Labels, list[tuple[int, float]]]]:
-    """The series of a request; ValueError for anything that does not belong there."""
-    try:
-        request = _WriteRequest.FromString(snappy.decompress(body))
-    except DecodeError as error:
-        raise ValueError(f"no WriteRequest: {error}") from error
-    except Exception as error:
-        raise ValueError(f"no snappy block: {error}") from error
-    if any(len(UnknownFieldSet(part)) for part in (request, *request.timeseries)):
-        raise ValueError("unknown fields")
-    return [
-        (
-            tuple((label.name, label.value) for label in series.labels),
-            [(sample.timestamp, sample.value) for sample in series.samples],
-        )
-        for series in request.timeseries
-    ]
-
-
-def check_headers(method: str, headers: Mapping[str, str]) -> list[str]:
+def check_headers(
+    method: str, headers: Mapping[str, str], expected: Mapping[str, str]
+) -> list[str]:
     """What is wrong with the request's head."""
     faults = [
         f"{name}: {headers.get(name)}"
-        for name, expected in _HEADERS.items()
-        if headers.get(name) != expected
+        for name, value in expected.items()
+        if headers.get(name) != value
     ]
     if method != "POST":
         faults.append(f"method {method}")
@@ -294,39 +332,3 @@ class _Connection(BaseHTTPRequestHandler):
 
 def _bits(value: float) -> bytes:
     return struct.pack("<d", value)
-
-
-def _write_request() -> Any:
-    """prometheus.WriteRequest, described here so that nothing is shared with the encoder."""
-    kinds = descriptor_pb2.FieldDescriptorProto
-    fields: dict[str, list[tuple[str, int, Any, str | None]]] = {
-        "WriteRequest": [("timeseries", 1, kinds.TYPE_MESSAGE, "TimeSeries")],
-        "TimeSeries": [
-            ("labels", 1, kinds.TYPE_MESSAGE, "Label"),
-            ("samples", 2, kinds.TYPE_MESSAGE, "Sample"),
-        ],
-        "Label": [("name", 1, kinds.TYPE_STRING, None), ("value", 2, kinds.TYPE_STRING, None)],
-        "Sample": [
-            ("value", 1, kinds.TYPE_DOUBLE, None),
-            ("timestamp", 2, kinds.TYPE_INT64, None),
-        ],
-    }
-    file = descriptor_pb2.FileDescriptorProto(
-        name="remote.proto", package="receiver", syntax="proto3"
-    )
-    for name, members in fields.items():
-        message = file.message_type.add(name=name)
-        for member, number, kind, target in members:
-            message.field.add(
-                name=member,
-                number=number,
-                type=kind,
-                label=kinds.LABEL_OPTIONAL if target is None else kinds.LABEL_REPEATED,
-                type_name=None if target is None else f".receiver.{target}",
-            )
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("receiver.WriteRequest"))
-
-
-_WriteRequest = _write_request()

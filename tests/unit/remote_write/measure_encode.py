@@ -9,7 +9,8 @@ from itertools import product
 
 import numpy as np
 
-from consumer.remote_write.encode import Limits, encode
+from consumer.remote_write.encode import encode
+from consumer.remote_write.request import Limits
 from consumer.remote_write.series import MetricType, SeriesBlock
 
 SERIES = 100_000

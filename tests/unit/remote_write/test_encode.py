@@ -10,7 +10,8 @@ import snappy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.remote_write.encode import EncodedRequest, Limits, encode
+from consumer.remote_write.encode import encode
+from consumer.remote_write.request import EncodedRequest, Limits
 from consumer.remote_write.series import MetricType, SeriesBlock
 from tests.support.remote_write_receiver import Labels, check_labels, is_stale, parse
 from tests.unit.remote_write.fakes import block

@@ -6,10 +6,10 @@ from random import Random
 from consumer.remote_write.backoff import Backoff
 from consumer.remote_write.client import Trouble
 from consumer.remote_write.delivery import Delivery
-from consumer.remote_write.encode import EncodedRequest
 from consumer.remote_write.endpoint import Endpoint
 from consumer.remote_write.gate import Gate
 from consumer.remote_write.lanes import Lane, Lanes, Share, Turn
+from consumer.remote_write.request import EncodedRequest
 from tests.unit.remote_write.fakes import block
 
 
