@@ -53,7 +53,7 @@ def test_what_was_left_out_is_told_before_it_ends() -> None:
     told = samples(series.collect(end_ms, SOUTH))
     [values] = [each for (_, name, _), each in told.items() if name == "calls_total"]
     assert values[-1] == (end_ms, 1.0)
-    [(_, value)] = calls(series.collect(end_ms + 1), "north")["a"]
+    [(_, value)] = calls(series.collect(end_ms + 1, NORTH), "north")["a"]
     assert math.isnan(value)
     assert series.active_series() == {"south": 1}
 
