@@ -77,6 +77,8 @@ class Graph:
         self.processor = ServiceGraphs(settings, parts=parts, store=self.store)
         self.totals: dict[tuple[str, str, tuple[tuple[str, str], ...]], NDArray[np.float64]] = {}
         """(tenant, family, labels) -> values of the family."""
+        self._bounds: dict[str, list[str]] = {}
+        """Of histograms: the labels of their buckets."""
         self.used: Counter[str] = Counter()
         self.discarded: Counter[tuple[str, str]] = Counter()
         self.edges: Counter[str] = Counter()
@@ -136,6 +138,21 @@ class Graph:
         """The labels of each edge."""
         return [dict(pairs) for _, family, pairs in self.totals if family.endswith("request_total")]
 
+    def series(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+        """Everything as series, tenants added up: (name, labels) -> value."""
+        series: dict[tuple[str, tuple[tuple[str, str], ...]], float] = Counter()
+        for (_, family, labels), values in self.totals.items():
+            bounds = self._bounds.get(family)
+            if bounds is None:
+                series[family, tuple(sorted(labels))] += float(values[0])
+                continue
+            *counts, total = values.tolist()
+            for bound, count in zip(bounds, np.cumsum(counts).tolist(), strict=True):
+                series[f"{family}_bucket", tuple(sorted((*labels, ("le", bound))))] += count
+            series[f"{family}_count", tuple(sorted(labels))] += sum(counts)
+            series[f"{family}_sum", tuple(sorted(labels))] += total
+        return dict(series)
+
     def unpaired(self) -> dict[tuple[str, ...], float]:
         """Values of the labels -> spans that made no edge."""
         return {
@@ -153,6 +170,9 @@ class Graph:
         self.discarded += output.discarded
         self.edges += output.edges
         for frame in output.frames:
+            for family in frame.schema.families:
+                if family.bounds:
+                    self._bounds[family.name] = [*(f"{each:g}" for each in family.bounds), "+Inf"]
             for key, values in _rows(frame):
                 self.totals[key] = self.totals.get(key, np.zeros(len(values))) + values
 

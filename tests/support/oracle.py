@@ -129,7 +129,8 @@ class Oracle:
             address = f"{address}:{port}"
         names = [half.find("peer.service"), half.find("server.address"), address, called or None]
         name = first_found(names)
-        edge.server = edge.server if name is None else name
+        if name or (name is not None and not self._rules.empty_erases_nothing):
+            edge.server = name
         edge.is_call = bool(name)
 
     def _weight(self, half: Half) -> float:

@@ -34,6 +34,8 @@ class Differences:
     d16_any_number: bool = True
     oldest_goes: bool = True
     """The rule of a full store."""
+    empty_erases_nothing: bool = True
+    """A client whose database has an empty name leaves a server that came before its own."""
     nameless_alone: bool = True
     """A span whose service has no name tells nothing about the span it would pair with."""
 
