@@ -58,6 +58,8 @@ def run_worker(config: Config) -> int:
     status.decoder = parts.pipeline.decoder.implementation
     metrics.intake.decoder_is(status.decoder, status.encoding)
     metrics.intake.build_is(status.version)
+    if parts.overrides.path is not None:
+        metrics.overrides.started(clock.now_ms() / 1_000)
     for notice in (*config.notices, *parts.overrides.tenants.notices):
         _log.warning("%s", notice)
     if status.decoder != "native":

@@ -216,6 +216,12 @@ class OverridesMetrics:
             "When the file of overrides was last looked at and good; 0 without one.",
         )
 
+    def started(self, now_s: float) -> None:
+        """Say that there is a file, and that it was good at ``now_s``."""
+        for outcome in ("unchanged", "changed", "failed"):
+            self._reloads.labels(outcome)
+        self._good.set(now_s)
+
     def reloaded(self, outcome: str, now_s: float) -> None:
         """Count a look at the file at ``now_s``, seconds since the epoch."""
         self._reloads.labels(outcome).inc()

@@ -34,6 +34,7 @@ class Processing:
     processors: tuple[ProcessorName, ...]
     span_metrics: SpanMetricsConfig
     service_graphs: ServiceGraphsConfig
+    """Without ``workers``, which has no effect."""
     host_info: HostInfoConfig
     span_name_sanitization: Sanitization
 
@@ -131,7 +132,7 @@ def _settings(config: Config, layers: Sequence[_Layer], problems: list[Problem])
         processing=Processing(
             processors=names,
             span_metrics=processor.span_metrics,
-            service_graphs=processor.service_graphs,
+            service_graphs=processor.service_graphs.model_copy(update={"workers": 0}),
             host_info=processor.host_info,
             span_name_sanitization=limits.span_name_sanitization or "",
         ),
