@@ -15,6 +15,7 @@ from consumer.registry import Registry
 from consumer.remote_write.delivery import Delivery
 from consumer.remote_write.sender import Sender
 from consumer.remote_write.series import Tick
+from processors.delta import DeltaFrame
 
 _ROOM_MS = 2
 """Least time between two ticks: a newborn's zero sample stands after the one, before the other."""
@@ -22,11 +23,14 @@ _ROOM_MS = 2
 
 @dataclass(slots=True)
 class _Staged:
-    """A tick on its way: whom it told, and the offsets that were processed before it."""
+    """A tick on its way, and the offsets that were processed before it.
+
+    ``since_ms``: the oldest of what it tells came after the tick of that time.
+    """
 
     delivery: Delivery
     time_ms: int
-    tenants: Collection[str]
+    since_ms: int
     covered: dict[int, int]
 
 
@@ -41,8 +45,8 @@ class Flusher:
         self._last_ms = started_ms
         self._collected: dict[str, int] = {}
         """By tenant: its last tick."""
-        self._told: dict[str, int] = {}
-        """By tenant: the last tick before which everything of it is delivered."""
+        self._untold: dict[str, int] = {}
+        """By tenant that has deltas no tick told yet: the tick after which the first came."""
         self._staged: deque[_Staged] = deque()
         self._waiting: deque[_Staged] = deque()
         """Delivered, but of offsets that cover what other tenants have not been told yet."""
@@ -58,6 +62,12 @@ class Flusher:
     def blocked(self) -> str | None:
         """The endpoint for whose sake no tick may be made now."""
         return self._sender.blocked
+
+    def folded(self, frames: Iterable[DeltaFrame]) -> None:
+        """Deltas went into the registry: offsets wait until their tenants are told."""
+        for frame in frames:
+            for tenant in frame.tenants if len(frame) else ():
+                self._untold.setdefault(tenant, self._last_ms)
 
     def due(self, now_ms: int) -> int:
         """Ticks since the last one; more than 1 when some were missed."""
@@ -81,10 +91,9 @@ class Flusher:
     def delivered(self) -> Mapping[int, int]:
         """The offsets before which everything is delivered."""
         while self._staged and self._staged[0].delivery.done:
-            staged = self._staged.popleft()
-            self._told.update(dict.fromkeys(staged.tenants, staged.time_ms))
-            self._waiting.append(staged)
-        oldest_ms = min(self._told.values(), default=self._last_ms)
+            self._waiting.append(self._staged.popleft())
+        under_way = (staged.since_ms for staged in self._staged)
+        oldest_ms = min([*self._untold.values(), *under_way], default=self._last_ms)
         while self._waiting and self._waiting[0].time_ms <= oldest_ms:
             self._delivered.update(self._waiting.popleft().covered)
         return self._delivered
@@ -109,7 +118,6 @@ class Flusher:
         names = self._registry.tenants()
         for name in names:
             self._collected.setdefault(name, self._last_ms)
-            self._told.setdefault(name, self._last_ms)
         return names
 
     def _is_due(self, tenant: str, now_ms: int) -> bool:
@@ -120,16 +128,20 @@ class Flusher:
         due = {name: self._tenants.for_tenant(name).interval_ms for name in names}
         while self._registry.is_holding(due):
             # A tick tells what is held back only after this one, so this one covers nothing.
-            self._submit(time_ms, due, {})
-        self._submit(time_ms, due, covered)
+            self._submit(time_ms, due, {}, self._last_ms)
+        since_ms = [self._untold.pop(name) for name in names if name in self._untold]
+        self._submit(time_ms, due, covered, min(since_ms, default=self._last_ms))
 
-    def _submit(self, time_ms: int, due: Mapping[str, int], covered: Mapping[int, int]) -> None:
+    def _submit(
+        self, time_ms: int, due: Mapping[str, int], covered: Mapping[int, int], since_ms: int
+    ) -> None:
         time_ms = max(time_ms, self._last_ms + _ROOM_MS)
         tick = self._registry.collect(time_ms, due)
         is_muted = {name for name in due if self._tenants.for_tenant(name).disable_collection}
         if is_muted:
             told = {name: tick.tenants[name] for name in tick.tenants.keys() - is_muted}
             tick = Tick(time_ms, told)
-        self._staged.append(_Staged(self._sender.submit(tick), time_ms, due, dict(covered)))
+        delivery = self._sender.submit(tick)
+        self._staged.append(_Staged(delivery, time_ms, since_ms, dict(covered)))
         self._collected.update(dict.fromkeys(due, time_ms))
         self._last_ms = time_ms

@@ -127,6 +127,7 @@ class Worker:
 
     def _fold(self, outcome: Outcome, now_ms: int) -> None:
         self._registry.fold(outcome.frames, now_ms)
+        self._flusher.folded(outcome.frames)
         self._reporter.processed(outcome, pending=self._pipeline.pending())
 
     def _look_around(self) -> None:

@@ -253,9 +253,12 @@ def test_offsets_wait_for_the_tenant_that_is_collected_last(file: Path) -> None:
     assert loop.told()["slow", "s1"] == [(1, 0.0), (2 * INTERVAL_MS + boundary_ms, 1.0)]
     assert loop.source.committed == {0: 3}
     loop.turn(incoming(3, value=one_span("v"), tenant="fast"), after_ms=INTERVAL_MS)
-    assert loop.source.committed == {0: 3}
-    loop.stop()
+    assert loop.source.committed == {0: 4}, "nobody waits for a tenant without spans"
+    loop.turn(incoming(4, value=one_span("v"), tenant="slow"), after_ms=INTERVAL_MS)
+    loop.turn(incoming(5, value=one_span("v"), tenant="fast"), after_ms=INTERVAL_MS)
     assert loop.source.committed == {0: 4}
+    loop.stop()
+    assert loop.source.committed == {0: 6}
 
 
 def test_an_interval_changes_with_the_file(file: Path) -> None:
