@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from importlib import import_module
 from typing import Literal, TypeAlias
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumer.errors import SpanmillError
-from processors.pairing import MAX_REMEMBERED, Halves, NewPairing, Numbers, Pairs
+from processors.pairing import COUPLES, MAX_REMEMBERED, Halves, NewPairing, Numbers, Pairs
 from processors.python_pairing import PythonPairing
 
 Implementation: TypeAlias = Literal["auto", "native", "python"]
@@ -78,8 +79,13 @@ class NativePairing:
 
 
 def _pairs(columns: list[bytes]) -> Pairs:
-    edges, absorbed, *others = map(_numbers, columns)
-    return Pairs(edges.reshape(-1, 2), absorbed.reshape(-1, 2), *others)
+    named = zip(fields(Pairs), map(_numbers, columns), strict=True)
+    return Pairs(
+        **{
+            field.name: numbers.reshape(-1, 2) if field.name in COUPLES else numbers
+            for field, numbers in named
+        }
+    )
 
 
 def _numbers(column: bytes) -> NDArray[np.int64]:

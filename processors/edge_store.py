@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.halves import Columns, HalfStore
+from processors.halves import NOBODY, Columns, HalfStore
 from processors.pairing import Halves, NewPairing, Numbers, Pairs, Side
 from processors.python_pairing import PythonPairing
 from processors.strings import KeptStrings
@@ -23,6 +23,9 @@ CODES = ("service", "peer", "database")
 """Columns of kept strings, as are those of :func:`dimension`."""
 
 _DIMENSION = "dimension "
+_HINT = "hint"
+"""Of a client: 1 more than the number of a nameless server that names it."""
+
 _LANE_BITS = np.uint64(32)
 
 
@@ -99,6 +102,8 @@ class EdgeStore:
         )
         columns = {**rows.columns, "owner": np.full(len(side), owner, np.uint32)}
         self._halves.append(columns)
+        if len(pairs.hints):
+            self._halves.set(_HINT, pairs.hints[:, 0], pairs.hints[:, 1] + 1)
         if len(self._pending) > 1:
             self._pending[owner] += int(np.count_nonzero(side < Side.LINK))
             self._end(pairs)
@@ -125,6 +130,12 @@ class EdgeStore:
     def of(self, numbers: Numbers, column: str) -> NDArray[Any]:
         """A column of the halves with ``numbers``; zero for `halves.NOBODY`."""
         return self._halves.take(column, numbers)
+
+    def hints(self, clients: Numbers) -> Numbers:
+        """The nameless server that names a client, or `halves.NOBODY`."""
+        if _HINT not in self._halves.names:
+            return np.full(len(clients), NOBODY)
+        return self.of(clients, _HINT) - 1
 
     def count(self, numbers: Numbers) -> Counter[str]:
         """How many of ``numbers`` each tenant has."""

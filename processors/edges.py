@@ -113,7 +113,7 @@ def _database_calls(pairs: Pairs, store: EdgeStore) -> Edges:
     """
     client = pairs.closed
     earlier = pairs.absorbed[pairs.absorbed[:, 1] < pairs.absorbed[:, 0]]
-    server = np.full(len(client), NOBODY)
+    server = store.hints(client)
     server[np.searchsorted(client, earlier[:, 0])] = earlier[:, 1]
     seconds = store.of(client, "seconds")
     return Edges(
@@ -129,20 +129,28 @@ def _database_calls(pairs: Pairs, store: EdgeStore) -> Edges:
 
 
 def _virtual(expired: Numbers, store: EdgeStore, unknown_client: str) -> Edges:
-    """Edges to a node that sent no span: the caller of a root, the named peer of a client."""
+    """Edges to a node that sent no span: the caller of a root, the named peer of a client.
+
+    A server without a name lends the client what it knows.
+    """
     is_client, peer = store.of(expired, "is_client"), store.of(expired, "peer")
+    hint = store.hints(expired)
+    if (hint != NOBODY).any():
+        lent = store.of(hint, "peer")
+        peer = np.where((lent != ABSENT) & ((hint > expired) | (peer == ABSENT)), lent, peer)
     is_edge = np.where(is_client, peer > EMPTY, store.of(expired, "is_root"))
     half, is_client, peer = expired[is_edge], is_client[is_edge], peer[is_edge]
+    server_half = np.where(is_client, hint[is_edge], half)
     service, seconds = store.of(half, "service"), store.of(half, "seconds")
     code = store.kept.code
     caller = np.where(peer > EMPTY, peer, code(unknown_client))
     return Edges(
         client_half=np.where(is_client, half, NOBODY),
-        server_half=np.where(is_client, NOBODY, half),
+        server_half=server_half,
         client=np.where(is_client, service, caller),
         server=np.where(is_client, peer, service),
         connection_type=np.full(len(half), code(VIRTUAL), np.uint32),
         virtual_node=np.where(is_client, code("server"), code("client")).astype(np.uint32),
         client_seconds=np.where(is_client, seconds, np.nan),
-        server_seconds=np.where(is_client, np.nan, seconds),
+        server_seconds=np.where(server_half == NOBODY, np.nan, store.of(server_half, "seconds")),
     )

@@ -61,16 +61,20 @@ class HalfReader:
         discarded += count_discarded(batch, ~is_edge_kind, "span_kind")
         service = batch.service()
         is_root_server = is_server & batch.is_root
-        kept = is_edge_kind & ((service > EMPTY) | ((service == EMPTY) & is_root_server))
+        is_empty = service == EMPTY
+        kept = is_edge_kind & ((service > EMPTY) | (is_empty & is_root_server))
         excluded = None
         if self._config.filter_policies:
             excluded = is_edge_kind & (service != ABSENT) & ~self._filter.accepts(batch)
             discarded += count_discarded(batch, excluded, FILTERED)
             discarded += count_discarded(batch, is_edge_kind & ~kept & ~excluded, "no_service_name")
             kept = (kept & ~excluded) | (excluded & ~is_root_server)
-            excluded = excluded[kept]
         else:
             discarded += count_discarded(batch, is_edge_kind & ~kept, "no_service_name")
+        if is_empty.any():
+            kept |= is_server & is_empty & ~is_root_server
+        if excluded is not None:
+            excluded = excluded[kept]
         halves = batch if kept.all() else batch.filter(kept)
         return self._rows(halves, excluded, store) if len(halves) else None, discarded
 
@@ -108,6 +112,7 @@ class HalfReader:
         database = self._databases.find(batch, is_client, dictionary)
         service = batch.service()
         side = np.where(service > EMPTY, np.uint8(Side.SERVER), np.uint8(Side.ALONE))
+        side[(service == EMPTY) & ~batch.is_root] = Side.NAMELESS
         side[is_client] = Side.CLIENT
         if self._config.enable_span_links:
             side[batch.kind == Kind.PRODUCER] = Side.PRODUCER

@@ -63,6 +63,10 @@ class HalfStore:
         """Set one column of all halves that are held."""
         self._columns[name][1 : len(self) + 1] = column
 
+    def set(self, name: str, numbers: NDArray[np.int64], column: NDArray[Any]) -> None:
+        """Set one column of the halves with ``numbers``; of equal ones the last counts."""
+        self._room(name, column.dtype, 0)[numbers - (self._base - 1)] = column
+
     def all(self, name: str) -> NDArray[Any]:
         """One column of all halves that are held."""
         return self._columns[name][1 : len(self) + 1]

@@ -55,6 +55,9 @@ class Side(IntEnum):
     """A marker: servers that name ``own`` leave, those of the next ``wait_ms`` too."""
     FILTERED_SERVER = 7
     """A marker: the client ``parent`` waits no longer, if it has no other server."""
+    NAMELESS = 8
+    """A server half that pairs with nothing and is counted nowhere, but may lend something
+    to the client ``parent`` while that has no server. Its ``own`` key says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ class Pairs:
     need none; ``repeated`` ones are ignored; ``expired`` and ``evicted`` ones never had one;
     ``excused`` ones need not wait for one that a filter left out, but may still be part of
     an edge. ``unmarked`` are markers there was no room for.
+    ``hints`` (int64[h, 2]) are (client, nameless server).
     """
 
     edges: Numbers = field(default_factory=_no_couples)
@@ -111,10 +115,15 @@ class Pairs:
     evicted: Numbers = field(default_factory=_none)
     excused: Numbers = field(default_factory=_none)
     unmarked: Numbers = field(default_factory=_none)
+    hints: Numbers = field(default_factory=_no_couples)
 
     def is_empty(self) -> bool:
         """Whether nothing came of anything."""
         return not any(len(getattr(self, column.name)) for column in fields(self))
+
+
+COUPLES = frozenset({"edges", "absorbed", "hints"})
+"""The columns of :class:`Pairs` that are two numbers wide."""
 
 
 class Pairing(Protocol):

@@ -15,9 +15,8 @@ import numpy as np
 from processors.pairing import MAX_REMEMBERED, Halves, Numbers, Pairs, Side
 
 # Plain numbers: comparing with an IntEnum costs more than all else that is done with a side.
-_CLIENT, _SERVER, _CLOSED, _ALONE, _PRODUCER, _LINK, _FILTERED_CLIENT, _FILTERED_SERVER = map(
-    int, Side
-)
+_CLIENT, _SERVER, _CLOSED, _ALONE, _PRODUCER, _LINK, *_OTHERS = map(int, Side)
+_FILTERED_CLIENT, _FILTERED_SERVER, _NAMELESS = _OTHERS
 
 _UNKNOWN = -(2**63)
 """In place of the number of a client, or of ~number of a server that waits."""
@@ -36,6 +35,7 @@ class _Found:
     evicted: list[int] = field(default_factory=list)
     excused: list[int] = field(default_factory=list)
     unmarked: list[int] = field(default_factory=list)
+    hints: list[int] = field(default_factory=list)
 
     def pairs(self) -> Pairs:
         return Pairs(
@@ -48,6 +48,7 @@ class _Found:
             evicted=np.array(self.evicted, np.int64),
             excused=np.array(self.excused, np.int64),
             unmarked=np.array(self.unmarked, np.int64),
+            hints=np.array(self.hints, np.int64).reshape(-1, 2),
         )
 
 
@@ -178,6 +179,8 @@ class PythonPairing:
                     found.repeated.append(number)
                 else:
                     self._client(number, own, side, tenant)
+            elif side == _NAMELESS:
+                self._hint(number, parent, tenant)
             else:
                 key = own if side == _FILTERED_CLIENT else parent
                 self._mark(number, side, key, tenant)
@@ -186,9 +189,11 @@ class PythonPairing:
         spans, found = self._spans, self._found
         waiting = spans.get(own)
         spans[own] = number
+        hints = len(found.hints)
         if waiting is not None and self._meet(number, own, ~waiting, side):
             (found.closed if side == _CLOSED else found.settled).append(number)
-        elif self._is_marked(_FILTERED_SERVER, own, tenant):
+            return
+        if len(found.hints) == hints and self._is_marked(_FILTERED_SERVER, own, tenant):
             found.excused.append(number)
         elif side == _CLOSED:
             found.closed.append(number)
@@ -200,7 +205,11 @@ class PythonPairing:
         found, met = self._found, False
         pending = self._pending.get(self._tenant[number - self._base], OrderedDict())
         for server in self._siblings.pop(own, (waiting,)):
-            if self._side[server - self._base] == _LINK:
+            waits_as = self._side[server - self._base]
+            if waits_as == _NAMELESS:
+                found.hints += (number, server)
+                continue
+            if waits_as == _LINK:
                 if side == _PRODUCER:
                     found.edges += (number, server)
                     self._settle(self._speaker(server), found.settled)
@@ -248,6 +257,14 @@ class PythonPairing:
             self._settle(speaker, self._found.excused)
         else:
             self._join(number, key)
+
+    def _hint(self, number: int, parent: int, tenant: int) -> None:
+        client = self._spans.get(parent)
+        if client is not None and client >= 0:
+            if client in self._pending.get(tenant, ()):
+                self._found.hints += (client, number)
+        elif client is not None or not self._is_marked(_FILTERED_CLIENT, parent, tenant):
+            self._join(number, parent)
 
     def _mark(self, number: int, side: int, key: int, tenant: int) -> None:
         """Excuse those that wait for a half that was left out, and those to come."""
@@ -325,7 +342,7 @@ class PythonPairing:
         rows = slice(first - self._base, end - self._base)
         columns = (self._own[rows], self._parent[rows], self._side[rows], self._tenant[rows])
         for number, own, parent, side, tenant in zip(range(first, end), *columns, strict=True):
-            if side == _LINK:
+            if side in (_LINK, _NAMELESS):
                 self._leave(parent, number)
                 continue
             if side in (_FILTERED_CLIENT, _FILTERED_SERVER):

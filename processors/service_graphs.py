@@ -86,7 +86,8 @@ class ServiceGraphs:
         edges = edges_of(pairs, self._store, self._config.unknown_client_name)
         if edges is not None:
             if len(lost):
-                of_virtual = np.intersect1d(lost, edges.last_half())
+                of_edges = np.concatenate([edges.client_half, edges.server_half])
+                of_virtual = np.intersect1d(lost, of_edges)
                 used = np.concatenate([used, of_virtual])
                 lost = np.setdiff1d(lost, of_virtual)
             labels = self._frames.labels(edges, self._store)

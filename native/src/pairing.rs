@@ -211,7 +211,7 @@ impl Pairing {
             self.settle(number);
         }
         let waits = matches!(state, State::Pending | State::Waiting);
-        if waits && matches!(side, Side::Server | Side::Link) {
+        if waits && matches!(side, Side::Server | Side::Link | Side::Nameless) {
             self.leave_siblings(parent, number);
         }
         self.window[number].state = State::Gone;
@@ -219,7 +219,7 @@ impl Pairing {
             self.spans.remove(&own);
         } else if side.is_marker() {
             self.markers.remove(&self.window[number]);
-        } else if side != Side::Link {
+        } else if !matches!(side, Side::Link | Side::Nameless) {
             self.servers.remove(&own);
         }
         state == State::Pending

@@ -22,6 +22,7 @@ from tests.support.pairing import (
     filtered_client,
     filtered_server,
     link,
+    nameless,
     producer,
     server,
 )
@@ -294,6 +295,22 @@ def test_a_consumer_whose_link_names_one_that_was_left_out_is_excused(new: NewFe
     assert feed(producer(7)) == {}
 
 
+def test_a_nameless_server_is_a_hint_for_a_client_that_has_no_server(new: NewFeed) -> None:
+    feed = new()
+    assert feed(client(1), nameless(1), nameless(2), client(2)) == {"hints": [[0, 1], [3, 2]]}
+    assert feed(server(1), server(2), nameless(1)) == {
+        "edges": [[0, 4], [3, 5]],
+        "settled": [4, 0, 5, 3],
+    }
+    assert feed(nameless(3), closed(3), nameless(3)) == {"hints": [[8, 7]], "closed": [8]}
+    assert feed(nameless(4), filtered_server(4), client(4)) == {"hints": [[12, 10]]}
+    assert feed(nameless(5), filtered_client(5), nameless(5), client(5)) == {}
+    assert feed.pairing.pending() == 2
+    assert feed(nameless(6), time_ms=10_000) == {"expired": [12, 16]}
+    assert feed.advance(0, 20_000) == {}
+    assert feed.pairing.remembered() == 0
+
+
 def test_each_batch_has_its_own_limits(new: NewFeed) -> None:
     feed = new()
     feed(client(1), client(2))
@@ -347,7 +364,7 @@ def test_the_native_pairing_refuses_columns_that_do_not_fit() -> None:
     wrong = [
         replace(good, own=good.own[:1]),
         replace(good, lane=good.lane[:0]),
-        replace(good, side=np.array([0, 8], np.uint8)),
+        replace(good, side=np.array([0, 9], np.uint8)),
         replace(good, side=np.array([Side.LINK, Side.CLIENT], np.uint8)),
         replace(good, starts=np.array([1], np.int64)),
         replace(good, starts=np.array([3], np.int64)),

@@ -50,7 +50,7 @@ RECORDS = st.lists(
 LIMITS = st.tuples(st.integers(0, 15), st.integers(0, 6), st.integers(1, 20))
 """Wait, pending, remembered."""
 
-UNCOUNTED = (Side.LINK, Side.FILTERED_CLIENT, Side.FILTERED_SERVER)
+UNCOUNTED = (Side.LINK, Side.FILTERED_CLIENT, Side.FILTERED_SERVER, Side.NAMELESS)
 
 CUTS = st.sets(st.integers(1, 13))
 

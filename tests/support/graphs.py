@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -140,7 +140,7 @@ class Graph:
 
     def series(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
         """Everything as series, tenants added up: (name, labels) -> value."""
-        series: dict[tuple[str, tuple[tuple[str, str], ...]], float] = Counter()
+        series: dict[tuple[str, tuple[tuple[str, str], ...]], float] = defaultdict(float)
         for (_, family, labels), values in self.totals.items():
             bounds = self._bounds.get(family)
             if bounds is None:

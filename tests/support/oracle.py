@@ -75,9 +75,9 @@ class Oracle:
     def _take(self, half: Half) -> None:
         if not accepts(self._config.filter_policies, half.span, half.resource):
             self._store.filtered(half)
+        elif not half.service and not half.is_root:
+            self._store.take(half)
         elif not self._rules.d3_repeated or half.identity not in self._seen:
-            if self._rules.nameless_alone and not half.service and not half.is_root:
-                return
             self._seen.add(half.identity)
             self._store.take(half)
 

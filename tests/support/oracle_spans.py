@@ -36,8 +36,6 @@ class Differences:
     """The rule of a full store."""
     empty_erases_nothing: bool = True
     """A client whose database has an empty name leaves a server that came before its own."""
-    nameless_alone: bool = True
-    """A span whose service has no name tells nothing about the span it would pair with."""
 
     @classmethod
     def none(cls) -> Self:

@@ -72,18 +72,30 @@ class FanOut:
         self._databases: set[Key] = set()
         self._servers: dict[Key, list[Half]] = defaultdict(list)
         """Those that no client was there for."""
+        self._nameless: dict[Key, list[Half]] = defaultdict(list)
+        """Servers without a name, whose client waits or is to come."""
         self._pending: dict[int, Half] = {}
         self._markers: set[tuple[Key, bool]] = set()
 
     def take(self, half: Half) -> None:
-        if half.is_client:
+        if not half.service and not half.is_root:
+            if not half.is_client:
+                self._hint(half)
+        elif half.is_client:
             self._client(half)
-        elif half.key in self._clients and half.service:
+        elif half.key in self._clients:
             if half.key not in self._databases:
                 self._pair(self._clients[half.key], half)
         elif (half.key, True) not in self._markers:
             self._servers[half.key].append(half)
             self._wait(half)
+
+    def _hint(self, half: Half) -> None:
+        client = self._clients.get(half.key)
+        waits = self._servers[half.key] or self._nameless[half.key]
+        is_marked = (half.key, True) in self._markers and not waits
+        if client.place in self._pending if client else not is_marked:
+            self._nameless[half.key] = [half]
 
     def _client(self, half: Half) -> None:
         if half.key in self._clients:
@@ -92,14 +104,15 @@ class FanOut:
         self._clients[half.key] = half
         alone = Edge()
         self._graphs.write(alone, half)
-        if not waiting and (half.key, False) in self._markers:
+        hints = self._nameless[half.key]
+        if not waiting and not hints and (half.key, False) in self._markers:
             if alone.is_complete:
                 self._databases.add(half.key)
             return
         if alone.is_complete:
             self._databases.add(half.key)
             edge = Edge()
-            for each in (*waiting, half):
+            for each in (*hints, *waiting, half):
                 self._graphs.write(edge, each)
                 self._pending.pop(each.place, None)
             edge.client_seconds = edge.server_seconds = half.seconds()
@@ -132,6 +145,8 @@ class FanOut:
         if half.is_root:
             return
         if half.is_client:
+            if half.key not in self._clients:
+                self._nameless.pop(half.key, None)
             for waiting in self._servers.pop(half.key, ()):
                 self._pending.pop(waiting.place, None)
         elif half.key in self._clients:
@@ -142,7 +157,16 @@ class FanOut:
     def expire(self) -> None:
         for half in self._pending.values():
             edge = Edge()
-            self._graphs.write(edge, half)
+            hints = self._nameless[half.key] if half.is_client else []
+            for each in sorted([*hints, half], key=lambda each: each.place):
+                self._graphs.write(edge, each)
             self._graphs.give_up(edge)
-        for kept in (self._clients, self._databases, self._servers, self._pending, self._markers):
+        for kept in (
+            self._nameless,
+            self._clients,
+            self._databases,
+            self._servers,
+            self._pending,
+            self._markers,
+        ):
             kept.clear()

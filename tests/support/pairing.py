@@ -66,6 +66,10 @@ def filtered_server(parent: int, *, tenant: int = 0) -> Half:
     return Half(Side.FILTERED_SERVER, 0, parent, tenant)
 
 
+def nameless(parent: int) -> Half:
+    return Half(Side.NAMELESS, 0, parent)
+
+
 def columns(records: Sequence[Record], first: int = 0) -> Halves:
     """``records`` as one batch."""
     halves = [half for record in records for half in record.halves]

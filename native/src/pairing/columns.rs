@@ -25,6 +25,7 @@ pub struct Pairs {
     pub evicted: Vec<Number>,
     pub excused: Vec<Number>,
     pub unmarked: Vec<Number>,
+    pub hints: Vec<[Number; 2]>,
 }
 
 impl Halves<'_> {
@@ -43,7 +44,7 @@ impl Halves<'_> {
             return Err("starts do not cut the halves into records".into());
         }
         let sides = self.side.iter().map(|&code| Side::of(code));
-        let sides: Vec<Side> = sides.collect::<Option<_>>().ok_or("a side is not one of 0 to 7")?;
+        let sides: Vec<Side> = sides.collect::<Option<_>>().ok_or("a side is not one of 0 to 8")?;
         let mut starts = self.starts.iter().filter(|&&start| start < rows as i64);
         if starts.any(|&start| sides[start as usize] == Side::Link) {
             return Err("a record begins with a link".into());

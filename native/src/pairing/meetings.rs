@@ -16,6 +16,7 @@ impl Pairing {
             Side::Client | Side::Closed | Side::Producer => self.client(number, pairs),
             Side::Link => self.link(number, pairs),
             Side::FilteredClient | Side::FilteredServer => self.mark(number, pairs),
+            Side::Nameless => self.hint(number, pairs),
         }
     }
 
@@ -35,9 +36,10 @@ impl Pairing {
         };
         self.window[number].state = State::Settled;
         let is_closed = side == Side::Closed;
+        let hints = pairs.hints.len();
         if waiting.is_some_and(|head| self.meet(number, head, pairs)) {
             if is_closed { &mut pairs.closed } else { &mut pairs.settled }.push(number);
-        } else if self.markers.has(Side::FilteredServer, own) {
+        } else if pairs.hints.len() == hints && self.markers.has(Side::FilteredServer, own) {
             pairs.excused.push(number);
         } else if is_closed {
             pairs.closed.push(number);
@@ -52,12 +54,15 @@ impl Pairing {
         let (mut waiting, mut has_met) = (head, false);
         loop {
             let is_link = self.window[waiting].side == Side::Link;
+            let is_nameless = self.window[waiting].side == Side::Nameless;
             let is_pending = self.window[waiting].state == State::Pending;
             if is_pending {
                 self.settle(waiting);
             }
             self.window[waiting].state = State::Settled;
-            if client == Side::Closed && !is_link && is_pending {
+            if is_nameless {
+                pairs.hints.push([number, waiting]);
+            } else if client == Side::Closed && !is_link && is_pending {
                 pairs.absorbed.push([number, waiting]);
             } else if client == Side::Producer || (client == Side::Client && !is_link) {
                 pairs.edges.push([number, waiting]);
@@ -68,7 +73,7 @@ impl Pairing {
                     pairs.settled.push(waiting);
                 }
             }
-            has_met |= client == Side::Producer || !is_link;
+            has_met |= !is_nameless && (client == Side::Producer || !is_link);
             waiting = self.window.after(Circle::Siblings, waiting);
             if waiting == head {
                 return has_met;
@@ -128,6 +133,23 @@ impl Pairing {
             None if self.markers.has(Side::FilteredClient, key) => {
                 self.release_from_wait(speaker, &mut pairs.excused);
             }
+            _ => {
+                self.join(number);
+                self.window[number].state = State::Waiting;
+            }
+        }
+    }
+
+    /// Tell the client that a nameless server names, if it waits, or let the server wait.
+    fn hint(&mut self, number: Number, pairs: &mut Pairs) {
+        let key = self.window[number].parent;
+        match self.spans.get(&key) {
+            Some(&found) if self.window[found].side.is_client() => {
+                if self.window[found].state == State::Pending {
+                    pairs.hints.push([found, number]);
+                }
+            }
+            None if self.markers.has(Side::FilteredClient, key) => {}
             _ => {
                 self.join(number);
                 self.window[number].state = State::Waiting;

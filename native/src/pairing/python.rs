@@ -12,7 +12,7 @@ use super::window::Number;
 
 type HalfColumns = (PyBuffer<u64>, PyBuffer<u64>, PyBuffer<u8>, PyBuffer<u32>);
 type RecordColumns = (PyBuffer<i64>, PyBuffer<u64>, PyBuffer<i64>);
-type Found = [Py<PyBytes>; 9];
+type Found = [Py<PyBytes>; 10];
 
 #[pyclass]
 pub struct Pairing {
@@ -87,6 +87,7 @@ fn found(py: Python<'_>, pairs: &Pairs) -> Found {
         numbers(py, &pairs.evicted),
         numbers(py, &pairs.excused),
         numbers(py, &pairs.unmarked),
+        numbers(py, pairs.hints.as_flattened()),
     ]
 }
 

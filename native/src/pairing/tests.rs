@@ -53,7 +53,7 @@ fn columns_that_do_not_fit_change_nothing() {
     let halves = Halves {
         own: &[1],
         parent: &[0],
-        side: &[8],
+        side: &[9],
         tenant: &[0],
         starts: &[0],
         lane: &[0],

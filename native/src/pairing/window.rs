@@ -16,14 +16,26 @@ pub enum Side {
     Link,
     FilteredClient,
     FilteredServer,
+    Nameless,
 }
 
-use Side::{Alone, Client, Closed, FilteredClient, FilteredServer, Link, Producer, Server};
+use Side::{
+    Alone, Client, Closed, FilteredClient, FilteredServer, Link, Nameless, Producer, Server,
+};
 
 impl Side {
     pub fn of(code: u8) -> Option<Side> {
-        const ALL: [Side; 8] =
-            [Client, Server, Closed, Alone, Producer, Link, FilteredClient, FilteredServer];
+        const ALL: [Side; 9] = [
+            Client,
+            Server,
+            Closed,
+            Alone,
+            Producer,
+            Link,
+            FilteredClient,
+            FilteredServer,
+            Nameless,
+        ];
         ALL.get(code as usize).copied()
     }
 
@@ -41,7 +53,7 @@ impl Side {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Pending,
-    /// A link, or a server that is settled, in its circle of siblings.
+    /// A link, a nameless server or one that is settled, in its circle of siblings.
     Waiting,
     Settled,
     /// Repeated, evicted or forgotten: as if it had never come.

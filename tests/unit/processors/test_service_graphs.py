@@ -329,3 +329,29 @@ def test_columns_are_freed_when_their_halves_are_forgotten() -> None:
         )
     assert graph.requests() == {"shop -> cart": 50}
     assert len(graph.store) <= 4
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_server_without_a_name_lends_a_client_its_error_time_and_dimensions(
+    reverse: bool,
+) -> None:
+    graph = Graph(dimensions=("zone",))
+    client = half("shop", CLIENT, 1, 9, duration_s=0.3, attrs={"peer.service": "bank"})
+    server = half("", SERVER, 2, 1, duration_s=0.2, status=2, attrs={"zone": "a"})
+    graph.push(*((server, client) if reverse else (client, server)))
+    assert (graph.discarded, graph.processor.pending()) == ({("t", "no_service_name"): 1}, 1)
+    graph.close()
+    assert graph.requests() == {"shop -> bank (virtual_node)": 1}
+    assert (graph.observed("client"), graph.observed("server")) == ({0.3: 1}, {0.2: 1})
+    assert (graph.failed(), graph.labels()[0]["zone"], graph.used) == (1, "a", {"t": 1})
+
+
+def test_a_server_without_a_name_says_nothing_where_the_client_has_another() -> None:
+    graph = Graph()
+    graph.push(half("", SERVER, 3, 1, status=2), SHOP_TO_CART, CART_OF_SHOP)
+    assert (graph.requests(), graph.failed()) == ({"shop -> cart": 1}, 0)
+    graph.push(half("", SERVER, 4, 5, status=2), half("shop", CLIENT, 5, attrs={"db.name": "pg"}))
+    assert (graph.requests(), graph.failed()) == (
+        {"shop -> cart": 1, "shop -> pg (database)": 1},
+        1,
+    )
