@@ -10,9 +10,17 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from consumer.config.generator import StorageConfig
-from consumer.config.remote_write import Authorization, RemoteWriteConfig
+from consumer.config.remote_write import (
+    Authorization,
+    OAuth2Config,
+    RemoteWriteConfig,
+    TlsConfig,
+)
 from consumer.errors import ConfigError, Problem
+from consumer.remote_write.credentials import OAuth2, TlsSettings
 from consumer.remote_write.endpoint import Endpoint
+from consumer.remote_write.relabel import Rule
+from consumer.remote_write.request import Message
 
 
 def endpoints_of(storage: StorageConfig) -> tuple[Endpoint, ...]:
@@ -49,8 +57,12 @@ class _Secrets:
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
             text = f"cannot read {file}: {reason}"
-            self._problems.append(Problem(f"{self._path}.{key}", text))
+            self.tell(key, text)
             return None
+
+    def tell(self, key: str, text: str) -> None:
+        """Note a problem with the entry."""
+        self._problems.append(Problem(f"{self._path}.{key}", text))
 
 
 def _endpoint(
@@ -62,6 +74,7 @@ def _endpoint(
     token = secrets.read("bearer_token_file", entry.bearer_token, entry.bearer_token_file)
     if entry.authorization is not None:
         token = _authorize(entry.authorization, headers, secrets)
+    bearer_file, login_file = _files(entry)
     return Endpoint(
         url=entry.url,
         name=name,
@@ -80,7 +93,49 @@ def _endpoint(
             else None
         ),
         bearer_token=token,
+        bearer_token_file=bearer_file,
+        password_file=login_file,
+        oauth2=_oauth2(entry.oauth2, secrets) if entry.oauth2 else None,
+        tls=_tls(entry.tls_config, secrets) if entry.tls_config else None,
+        proxy_url=entry.proxy_url.get_secret_value() if entry.proxy_url else None,
+        relabel=tuple(Rule(**rule.model_dump()) for rule in entry.write_relabel_configs),
+        message=Message(entry.protobuf_message),
+        legacy_created_timestamp=entry.legacy_created_timestamp,
+        sample_age_limit_s=queue.sample_age_limit / 1000,
     )
+
+
+def _files(entry: RemoteWriteConfig) -> tuple[str | None, str | None]:
+    """The files with a token and with a password that are read again later."""
+    token = entry.bearer_token_file
+    given = entry.authorization
+    if given is not None and given.type.strip().lower() == "bearer":
+        token = given.credentials_file
+    return token, entry.basic_auth.password_file if entry.basic_auth else None
+
+
+def _oauth2(entry: OAuth2Config, secrets: _Secrets) -> OAuth2:
+    secrets.read("oauth2.client_secret_file", None, entry.client_secret_file)
+    secret = entry.client_secret
+    return OAuth2(
+        client_id=entry.client_id,
+        token_url=entry.token_url,
+        client_secret=secret.get_secret_value() if secret else None,
+        client_secret_file=entry.client_secret_file,
+        scopes=entry.scopes,
+        endpoint_params={
+            key: value.get_secret_value() for key, value in entry.endpoint_params.items()
+        },
+    )
+
+
+def _tls(entry: TlsConfig, secrets: _Secrets) -> TlsSettings:
+    settings = TlsSettings(**entry.model_dump())
+    try:
+        settings.context()
+    except OSError as error:
+        secrets.tell("tls_config", f"cannot use these files: {error.strerror}")
+    return settings
 
 
 def _authorize(

@@ -19,9 +19,6 @@ _LIMITS = f"{DEFAULTS}metrics_generator"
 
 NOT_YET: Mapping[str, object] = {
     f"{_GENERATOR}.leave_consumer_group_on_shutdown": False,
-    f"{_REMOTE_WRITE}.write_relabel_configs": [],
-    f"{_REMOTE_WRITE}.tls_config": {},
-    f"{_REMOTE_WRITE}.proxy_url": "",
     f"{_REMOTE_WRITE}.no_proxy": "",
     f"{_REMOTE_WRITE}.proxy_from_environment": False,
     f"{_REMOTE_WRITE}.proxy_connect_header": {},
@@ -29,13 +26,10 @@ NOT_YET: Mapping[str, object] = {
     f"{_REMOTE_WRITE}.follow_redirects": True,
     f"{_REMOTE_WRITE}.enable_http2": False,
     f"{_REMOTE_WRITE}.round_robin_dns": False,
-    f"{_REMOTE_WRITE}.protobuf_message": "prometheus.WriteRequest",
-    f"{_REMOTE_WRITE}.oauth2": {},
     f"{_REMOTE_WRITE}.sigv4": {},
     f"{_REMOTE_WRITE}.azuread": {},
     f"{_REMOTE_WRITE}.google_iam": {},
     f"{_REMOTE_WRITE}.metadata_config": {},
-    f"{_REMOTE_WRITE}.queue_config.sample_age_limit": "0s",
     f"{_LIMITS}.generate_native_histograms": "classic",
     f"{_LIMITS}.native_histogram_bucket_factor": 1.1,
     f"{_LIMITS}.native_histogram_max_bucket_number": 100,

@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import urllib3
@@ -23,7 +24,9 @@ from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
 from consumer.clock import Clock
+from consumer.remote_write.credentials import CredentialError
 from consumer.remote_write.endpoint import Endpoint
+from consumer.remote_write.login import Login
 from consumer.remote_write.request import EncodedRequest, Message
 
 ORG_ID_HEADER = "X-Scope-OrgID"
@@ -136,15 +139,19 @@ class Client:
         self._knows_v2 = False
         self._org_id_is_set = _ORG_ID in {name.lower() for name in self._headers}
         self._timeout = urllib3.Timeout(connect=endpoint.timeout_s, read=endpoint.timeout_s)
-        self._pool = urllib3.PoolManager(num_pools=1, maxsize=endpoint.connections)
+        self._pool = _pool(endpoint)
+        self._login = Login(endpoint, self._pool, clock)
 
     def send(self, tenant: str, request: EncodedRequest, attempt: int = 0) -> Outcome:
         """Post ``request``; ``attempt`` counts from 0. Blocks; raises nothing of the network."""
         try:
             headers = self._request_headers(tenant, attempt)
             headers.update(_MESSAGE_HEADERS[request.message])
+            headers.update(self._login.headers())
         except ValueError as error:
             return Rejected("invalid_tenant", str(error), answered=False)
+        except CredentialError as error:
+            return Retry(Trouble.NETWORK, self._login.redact(str(error)))
         try:
             response = self._pool.request(
                 "POST",
@@ -161,6 +168,9 @@ class Client:
             return Retry(Trouble.TIMEOUT, self._text(error))
         except (HTTPError, HTTPException, OSError) as error:
             return Retry(Trouble.NETWORK, self._text(error))
+        if response.status == 401 and not attempt and self._login.refused():
+            self._read(response)
+            return Retry(Trouble.NETWORK, "HTTP 401: another token is fetched")
         return self._outcome(response, request.message)
 
     def close(self) -> None:
@@ -192,7 +202,7 @@ class Client:
             written = _written(response)
             self._knows_v2 |= written is not None
             if self._is_unsupported(status, written):
-                return Unsupported(self._endpoint.redact(f"HTTP {status}: {body}"))
+                return Unsupported(self._login.redact(f"HTTP {status}: {body}"))
         if 200 <= status < 300:
             return Delivered(status, written)
         text = f"HTTP {status}"
@@ -201,7 +211,7 @@ class Client:
             text += f": redirects to {location!r:.200} are not followed"
         if body:
             text += f": {body}"
-        text = self._endpoint.redact(text)
+        text = self._login.redact(text)
         if status == 429 and self._endpoint.retry_on_429:
             return Retry(Trouble.THROTTLED, text, self._retry_after_s(response))
         if 500 <= status < 600:
@@ -244,7 +254,23 @@ class Client:
         return None if wait_s is None else min(wait_s, self._endpoint.max_retry_after_s)
 
     def _text(self, error: Exception) -> str:
-        return self._endpoint.redact(f"{type(error).__name__}: {error!s:.1024}")
+        return self._login.redact(f"{type(error).__name__}: {error!s:.1024}")
+
+
+def _pool(endpoint: Endpoint) -> urllib3.PoolManager:
+    """The connections; one more for tokens, which have another host."""
+    settings: dict[str, Any] = {"num_pools": 2, "maxsize": endpoint.connections}
+    if endpoint.tls is not None:
+        settings |= endpoint.tls.pool_settings()
+    if endpoint.proxy_url is None:
+        return urllib3.PoolManager(**settings)
+    parts = urlsplit(endpoint.proxy_url)
+    headers = None
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers = urllib3.make_headers(proxy_basic_auth=pair)
+    url = _without_credentials(endpoint.proxy_url)
+    return urllib3.ProxyManager(url, proxy_headers=headers, **settings)
 
 
 def _written(response: urllib3.BaseHTTPResponse) -> int | None:
@@ -277,24 +303,11 @@ def _without_credentials(url: str) -> str:
 
 def _endpoint_headers(endpoint: Endpoint) -> dict[str, str]:
     """What every request to the endpoint carries; users' headers yield to the protocol's."""
-    credentials = _authorization(endpoint)
-    reserved = _RESERVED | set(credentials)
+    reserved = _RESERVED | ({"authorization"} if endpoint.has_login else set())
     headers = {name.strip(): value for name, value in endpoint.headers.items()}
     headers = {
         name: value
         for name, value in headers.items()
         if name.lower() not in reserved and (value.strip() or name.lower() != _ORG_ID)
     }
-    return {**headers, **credentials, **_PROTOCOL_HEADERS}
-
-
-def _authorization(endpoint: Endpoint) -> dict[str, str]:
-    if endpoint.bearer_token is not None:
-        return {"authorization": f"Bearer {endpoint.bearer_token}"}
-    parts = urlsplit(endpoint.url)
-    user, password = endpoint.user, endpoint.password
-    if user is None and parts.username is not None:
-        user, password = unquote(parts.username), unquote(parts.password or "")
-    if user is None:
-        return {}
-    return dict(urllib3.make_headers(basic_auth=f"{user}:{password or ''}"))
+    return {**headers, **_PROTOCOL_HEADERS}

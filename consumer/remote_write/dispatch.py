@@ -34,6 +34,7 @@ from consumer.remote_write.gate import Gate
 from consumer.remote_write.lanes import Lane, Lanes, Share, Turn
 from consumer.remote_write.log_limit import LogLimit
 from consumer.remote_write.observer import Observer
+from consumer.remote_write.relabel import Relabeller
 from consumer.remote_write.request import EncodedRequest, Limits, Message
 from consumer.remote_write.series import SeriesBlock
 
@@ -55,6 +56,7 @@ class Dispatcher:
         self._observer = observer
         self._client = Client(endpoint, clock)
         self._message = endpoint.message
+        self._relabeller = Relabeller(endpoint.relabel)
         self._limits = Limits(endpoint.max_samples_per_send, endpoint.max_bytes_per_send)
         self._backoff = Backoff(endpoint.min_backoff_s, endpoint.max_backoff_s, random)
         self._lanes = Lanes(endpoint, Gate(self._backoff))
@@ -209,13 +211,11 @@ class Dispatcher:
 
     def _next_request(self, lane: Lane) -> EncodedRequest | None:
         """The request to be sent now; None, and the head share finished, if it has no more."""
-        if lane.request is not None:
+        if lane.request is not None and not (lane.attempts and self._is_too_old(lane)):
             return lane.request
         share = lane.shares[0]
         try:
-            if not lane.parts:
-                lane.parts.extend(self._encoded(lane, share))
-            lane.request = lane.parts.popleft() if lane.parts else None
+            lane.request = self._made(lane, share)
         except Exception:  # noqa: BLE001 - what cannot be encoded now never can
             self._note_internal_error(lane.tenant)
             self._drop(lane.tenant, "internal_error", share.samples - lane.done_samples)
@@ -223,6 +223,19 @@ class Dispatcher:
             with self._changed:
                 lane.pop().settle()
         return lane.request
+
+    def _is_too_old(self, lane: Lane) -> bool:
+        limit_ms = self._endpoint.sample_age_limit_s * 1000
+        return 0 < limit_ms < self._clock.now_ms() - lane.shares[0].time_ms
+
+    def _made(self, lane: Lane, share: Share) -> EncodedRequest | None:
+        """The next request of the share; None at its end, which its age may be."""
+        if self._is_too_old(lane):
+            self._drop(lane.tenant, "too_old", share.samples - lane.done_samples)
+            return None
+        if not lane.parts:
+            lane.parts.extend(self._encoded(lane, share))
+        return lane.parts.popleft() if lane.parts else None
 
     def _encoded(self, lane: Lane, share: Share) -> Sequence[EncodedRequest]:
         """What comes next of the share: a request, more if it has to be made again in 1.0."""
@@ -239,10 +252,14 @@ class Dispatcher:
         def dropped(reason: str, count: int) -> None:
             self._drop(tenant, reason, count)
 
+        def left_out(count: int) -> None:
+            self._observer.samples_dropped(self._name, tenant, "relabelled", count)
+
+        blocks = self._relabeller.apply(share.blocks, left_out)
         if self._message is Message.V1:
-            return encode(share.blocks, share.time_ms, self._limits, dropped)
+            return encode(blocks, share.time_ms, self._limits, dropped)
         legacy = self._endpoint.legacy_created_timestamp
-        return encode_v2(share.blocks, Encoding(share.time_ms, self._limits, legacy), dropped)
+        return encode_v2(blocks, Encoding(share.time_ms, self._limits, legacy), dropped)
 
     def _post(self, lane: Lane, request: EncodedRequest) -> Outcome:
         try:

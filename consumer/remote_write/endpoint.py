@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
+from consumer.remote_write.credentials import OAuth2, TlsSettings
+from consumer.remote_write.relabel import Rule
 from consumer.remote_write.request import Message
 
 MASK = "***"
@@ -26,6 +28,10 @@ class Endpoint:
     requests in flight. ``max_kept_samples`` bounds what is saved of collapsed ticks per
     tenant (see ``collapse``): at some 50 bytes each, 5 MB. ``max_retry_after_s`` bounds
     what the endpoint can ask for with Retry-After.
+
+    ``relabel`` is applied to what goes here; samples older than ``sample_age_limit_s`` (0:
+    of any age) are not sent. A secret in a file is read again before it is used, at most
+    once a second.
 
     ``message`` is what is sent until the endpoint shows that it knows 1.0 only;
     ``legacy_created_timestamp`` is for receivers of 2.0's older drafts.
@@ -53,13 +59,27 @@ class Endpoint:
     bearer_token: str | None = field(default=None, repr=False)
     message: Message = Message.V1
     legacy_created_timestamp: bool = False
+    relabel: tuple[Rule, ...] = ()
+    sample_age_limit_s: float = 0.0
+    tls: TlsSettings | None = None
+    proxy_url: str | None = field(default=None, repr=False)
+    password_file: str | None = None
+    bearer_token_file: str | None = None
+    oauth2: OAuth2 | None = None
 
     def __post_init__(self) -> None:
         assert 0 < self.min_backoff_s <= self.max_backoff_s
         assert self.timeout_s > 0
         assert min(self.max_samples_per_send, self.max_bytes_per_send) > 0
         assert min(self.connections, self.max_pending_ticks) > 0
-        assert self.user is None or self.bearer_token is None
+        bearer = self.bearer_token is not None or self.bearer_token_file is not None
+        assert [self.user is not None, bearer, self.oauth2 is not None].count(True) <= 1
+
+    @property
+    def has_login(self) -> bool:
+        """Whether credentials make the header Authorization."""
+        given = (self.user, self.bearer_token, self.bearer_token_file, self.oauth2)
+        return any(each is not None for each in given) or bool(urlsplit(self.url).username)
 
     @property
     def shown_url(self) -> str:
@@ -77,6 +97,10 @@ class Endpoint:
         parts = urlsplit(self.url)
         secrets = {self.password, self.bearer_token, parts.password}
         secrets |= {value for _, value in parse_qsl(parts.query) if len(value) >= 4}
+        if self.proxy_url is not None:
+            secrets.add(urlsplit(self.proxy_url).password)
+        if self.oauth2 is not None:
+            secrets |= self.oauth2.secrets()
         if self.user is not None:
             pair = f"{self.user}:{self.password or ''}"
             secrets.add(b64encode(pair.encode()).decode())

@@ -4,7 +4,10 @@ import pytest
 
 from consumer.config import endpoints_of, parse_config
 from consumer.errors import ConfigError
+from consumer.remote_write.credentials import OAuth2, TlsSettings
 from consumer.remote_write.endpoint import Endpoint
+from consumer.remote_write.relabel import Rule
+from consumer.remote_write.request import Message
 
 
 def endpoints(entries: str) -> tuple[Endpoint, ...]:
@@ -72,3 +75,55 @@ def test_every_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         f"{path}[0].bearer_token_file: cannot read {absent}: No such file or directory",
         f"{path}[1].basic_auth.password_file: cannot read {absent}: No such file or directory",
     ]
+
+
+def test_rules_protocol_proxy_and_tls_are_handed_on() -> None:
+    [endpoint] = endpoints(
+        "{url: 'https://a:9/x', protobuf_message: io.prometheus.write.v2.Request,"
+        " write_relabel_configs: [{action: drop, source_labels: [a, b], regex: 'x.*'}],"
+        " proxy_url: 'http://p:1', tls_config: {server_name: b}, legacy_created_timestamp: true,"
+        " queue_config: {sample_age_limit: 2m}}"
+    )
+    assert endpoint.message is Message.V2
+    assert endpoint.legacy_created_timestamp
+    assert endpoint.relabel == (Rule(action="drop", source_labels=("a", "b"), regex="x.*"),)
+    assert endpoint.proxy_url == "http://p:1"
+    assert endpoint.tls == TlsSettings(server_name="b")
+    assert endpoint.sample_age_limit_s == 120
+
+
+def test_client_credentials_are_handed_on(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("hunter2\n")
+    [endpoint] = endpoints(
+        "{url: 'http://a/x', oauth2: {client_id: us, token_url: 'http://t/x', scopes: [w],"
+        f" client_secret_file: {file}}}}}"
+    )
+    assert endpoint.oauth2 == OAuth2("us", "http://t/x", None, str(file), ("w",), {})
+
+
+def test_tls_files_that_cannot_be_used_are_told(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    with pytest.raises(ConfigError) as caught:
+        endpoints(f"{{url: 'https://a/x', tls_config: {{ca_file: {tmp_path / 'ca.pem'}}}}}")
+    assert "remote_write[0].tls_config: cannot use these files" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "path"),
+    [
+        ("write_relabel_configs: [{regex: '('}]", "write_relabel_configs[0].regex"),
+        ("write_relabel_configs: [{regex: a}]", "write_relabel_configs[0].target_label"),
+        (
+            "write_relabel_configs: [{action: hashmod, target_label: a}]",
+            "write_relabel_configs[0].modulus",
+        ),
+        ("proxy_url: 'socks5://p'", "proxy_url"),
+        ("tls_config: {key_file: a}", "tls_config.key_file"),
+        ("bearer_token: a, oauth2: {client_id: a, client_secret: b, token_url: 'http://t'}", "oa"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_its_path(entry: str, path: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        endpoints(f"{{url: 'http://a/x', {entry}}}")
+    assert f"remote_write[0].{path}" in str(caught.value)

@@ -21,6 +21,13 @@ metrics_generator:
       basic_auth: {username: user, password: hunter2}
     - {url: 'http://b/x', bearer_token: hunter2}
     - {url: 'http://c/x', authorization: {credentials: hunter2}}
+    - url: http://d/x
+      proxy_url: http://user:hunter2@proxy:3128
+      oauth2:
+        client_id: us
+        client_secret: hunter2
+        token_url: http://t/x?key=hunter2
+        endpoint_params: {audience: hunter2}
   ring: {kvstore: {etcd: {password: hunter2}}}
 overrides:
   user_configurable_overrides: {client: {s3: {secret_key: hunter2}}}

@@ -88,8 +88,8 @@ def test_keys_without_effect_are_told_with_the_reason() -> None:
             "overrides.defaults.metrics_generator.generate_native_histograms:",
         ),
         (
-            "metrics_generator: {storage: {remote_write: [{url: 'http://a/x', oauth2: {a: b}}]}}",
-            "metrics_generator.storage.remote_write[0].oauth2:",
+            "metrics_generator: {storage: {remote_write: [{url: 'http://a/x', sigv4: {a: b}}]}}",
+            "metrics_generator.storage.remote_write[0].sigv4:",
         ),
     ],
 )

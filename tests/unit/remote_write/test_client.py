@@ -37,7 +37,8 @@ def outcome(
 
 
 def headers(tenant: str = "acme", attempt: int = 0, **settings: Any) -> dict[str, str]:
-    return client(**settings)._request_headers(tenant, attempt)
+    made = client(**settings)
+    return made._request_headers(tenant, attempt) | made._login.headers()
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
