@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -189,6 +188,6 @@ def _links(
     return _Links(source[order], behind[order], np.concatenate([parent, key])[order])
 
 
-def _is_one_of(kinds: Iterable[Kind], kind: NDArray[np.int32]) -> Mask:
-    mask: Mask = np.logical_or.reduce([kind == one for one in kinds])
-    return mask
+def _is_one_of(kinds: tuple[Kind, Kind], kind: NDArray[np.int32]) -> Mask:
+    first, second = kinds
+    return np.asarray((kind == first) | (kind == second))

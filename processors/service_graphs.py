@@ -46,7 +46,7 @@ class ServiceGraphs:
         self._frames = EdgeFrames(config, parts, weighs=self._reader.weighs)
         self._store = EdgeStore() if store is None else store
         self._owner = self._store.join()
-        weakref.finalize(self, self._store.leave, self._owner)
+        weakref.finalize(self, self._store.leave, self._owner).atexit = False
 
     def push(self, batch: SpanBatch) -> Output:
         """Take the halves of ``batch``; emit the edges that are whole or given up."""
