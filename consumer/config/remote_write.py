@@ -195,7 +195,8 @@ class QueueConfig(Block):
     capacity: Annotated[int, Field(ge=1)] | None = None
     """Samples that one shard holds back."""
     max_shards: Annotated[int, Field(ge=1, le=200)] = 4
-    """Most requests under way to this endpoint, of different tenants (Prometheus: 50)."""
+    """Most requests under way to this endpoint; of one tenant, of different metrics or buckets
+    (Prometheus: 50)."""
     min_shards: Annotated[int, Field(ge=1, le=1_000)] | None = None
     """Fewest shards."""
     max_samples_per_send: Annotated[int, Field(ge=1)] = 2_000

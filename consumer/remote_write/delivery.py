@@ -28,6 +28,12 @@ class Delivery:
         """Wait until done, but no longer than ``timeout_s``; returns ``done``."""
         return self._event.wait(timeout_s)
 
+    def divide_part(self, pieces: int) -> None:
+        """One part, not settled yet, is now ``pieces`` parts."""
+        assert pieces > 0
+        with self._lock:
+            self._parts += pieces - 1
+
     def settle_part(self) -> None:
         """One part less. Called once for each part."""
         with self._lock:

@@ -37,6 +37,7 @@ from consumer.remote_write.observer import Observer
 from consumer.remote_write.relabel import Relabeller
 from consumer.remote_write.request import EncodedRequest, Limits, Message
 from consumer.remote_write.series import SeriesBlock
+from consumer.remote_write.shards import Shards, shards_for
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class Dispatcher:
         self._backoff = Backoff(endpoint.min_backoff_s, endpoint.max_backoff_s, random)
         self._lanes = Lanes(endpoint, Gate(self._backoff))
         self._log_limit = LogLimit(clock)
+        self._shards: dict[str, Shards] = {}
         self._changed = Condition()
         self._hurries = False
         self._stopped = False
@@ -80,13 +82,21 @@ class Dispatcher:
         """Queue a tick; a part of ``delivery`` is settled for each tenant."""
         now_s = self._clock.monotonic_s()
         with self._changed:
-            lanes = [
-                self._lanes.add(tenant, Share(time_ms, blocks, delivery), now_s)
-                for tenant, blocks in tenants.items()
-            ]
+            for tenant, blocks in tenants.items():
+                shares = self._shards_of(tenant, blocks).cut(blocks)
+                delivery.divide_part(len(shares))
+                for shard, part in shares.items():
+                    self._lanes.add(tenant, Share(time_ms, part, delivery), now_s, shard)
             self._changed.notify_all()
-            for lane in lanes:
-                self._report_pending(lane)
+            for tenant in tenants:
+                self._report_pending(tenant)
+
+    def _shards_of(self, tenant: str, blocks: Sequence[SeriesBlock]) -> Shards:
+        """The tenant's shards: other ones only if nothing waits in those it had."""
+        if not self._lanes.waits(tenant):
+            most, size = self._endpoint.connections, self._endpoint.max_samples_per_send
+            self._shards[tenant] = shards_for(blocks, most, size)
+        return self._shards[tenant]
 
     def is_behind(self) -> bool:
         """Whether a tenant is behind by ``max_pending_ticks`` without being refused itself."""
@@ -164,7 +174,7 @@ class Dispatcher:
             self._changed.notify_all()
             if self._stopped and lane.shares:
                 self._abandon(lane)
-            self._report_pending(lane)
+            self._report_pending(lane.tenant)
 
     def _send(self, lane: Lane) -> float:
         """Send the lane's next request; returns from when on its next turn may be."""
@@ -341,15 +351,18 @@ class Dispatcher:
         """Give up what a lane holds at the end; its deliveries are never done."""
         self._drop(lane.tenant, "shutdown", lane.samples)
         self._lanes.remove(lane)
-        self._report_pending(lane)
+        self._report_pending(lane.tenant)
 
     def _drop(self, tenant: str, reason: str, samples: int) -> None:
         if samples:
             self._observer.samples_dropped(self._name, tenant, reason, samples)
             self._warn("samples dropped", tenant, reason, f"{samples} samples")
 
-    def _report_pending(self, lane: Lane) -> None:
-        self._observer.pending_changed(self._name, lane.tenant, lane.samples, lane.ticks)
+    def _report_pending(self, tenant: str) -> None:
+        samples, ticks = self._lanes.pending(tenant)
+        if not ticks and not self._lanes.waits(tenant):
+            self._shards.pop(tenant, None)
+        self._observer.pending_changed(self._name, tenant, samples, ticks)
 
     def _warn(self, what: str, tenant: str, reason: str, text: str) -> None:
         """Log once per tenant and reason a minute."""

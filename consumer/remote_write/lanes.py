@@ -1,4 +1,4 @@
-"""The queues of one endpoint: a lane per tenant, and whose turn it is.
+"""The queues of one endpoint: a lane per tenant (and shard), and whose turn it is.
 
 A lane is taken by one thread at a time and its head share is sent before the next, which
 keeps the samples of each series in time order. Lanes take turns request by request, so a
@@ -28,7 +28,7 @@ from consumer.remote_write.request import EncodedRequest
 from consumer.remote_write.series import SeriesBlock
 
 _MAX_KEPT_SHARES = 1000
-# Per tick of a tenant. To find one sample among 2000 takes 11 splits, so these find some
+# Per tick of a shard. To find one sample among 2000 takes 11 splits, so these find some
 # ten, at the price of 256 requests at most. Zero samples are worth less: a quarter.
 _MAX_SPLITS = 128
 _MAX_ZERO_SPLITS = 32
@@ -71,6 +71,7 @@ class Lane:
     """
 
     tenant: str
+    shard: int = 0
     shares: deque[Share] = field(default_factory=deque)
     requests: Iterator[EncodedRequest] | None = None
     request: EncodedRequest | None = None
@@ -145,10 +146,11 @@ class Lanes:
     def __init__(self, endpoint: Endpoint, gate: Gate) -> None:
         self._endpoint = endpoint
         self.gate = gate
-        self._lanes: dict[str, Lane] = {}
+        self._lanes: dict[tuple[str, int], Lane] = {}
+        self._tenants: dict[str, dict[int, Lane]] = {}
         self._turns: list[tuple[float, int, Lane]] = []
         self._last_turn = 0
-        self._overfull: dict[str, Lane] = {}
+        self._overfull: dict[tuple[str, int], Lane] = {}
 
     def __len__(self) -> int:
         return len(self._lanes)
@@ -156,11 +158,22 @@ class Lanes:
     def __iter__(self) -> Iterator[Lane]:
         return iter(list(self._lanes.values()))
 
-    def add(self, tenant: str, share: Share, now_s: float) -> Lane:
-        """Queue a share behind the tenant's others."""
-        lane = self._lanes.get(tenant)
+    def waits(self, tenant: str) -> bool:
+        """Whether anything of the tenant is not settled yet."""
+        return tenant in self._tenants
+
+    def pending(self, tenant: str) -> tuple[int, int]:
+        """Samples and ticks of the tenant that wait; ticks are those of its fullest shard."""
+        lanes = self._tenants.get(tenant, {}).values()
+        ticks = max((lane.ticks for lane in lanes), default=0)
+        return sum(lane.samples for lane in lanes), ticks
+
+    def add(self, tenant: str, share: Share, now_s: float, shard: int = 0) -> Lane:
+        """Queue a share behind the others of the tenant's shard."""
+        lane = self._lanes.get((tenant, shard))
         if lane is None:
-            lane = self._lanes[tenant] = Lane(tenant)
+            lane = self._lanes[tenant, shard] = Lane(tenant, shard)
+            self._tenants.setdefault(tenant, {})[shard] = lane
             self._queue(lane, now_s)
         lane.shares.append(share)
         lane.samples += share.samples
@@ -189,7 +202,7 @@ class Lanes:
         """End of a turn; the lane's next is not before ``ready_s``."""
         lane.taken = False
         if not lane.shares:
-            del self._lanes[lane.tenant]
+            self._forget(lane)
             return
         self._queue(lane, ready_s)
         self._check_fill(lane)
@@ -199,8 +212,8 @@ class Lanes:
         lane.shares.clear()
         lane.samples = 0
         lane.turn = 0
-        self._overfull.pop(lane.tenant, None)
-        del self._lanes[lane.tenant]
+        self._overfull.pop((lane.tenant, lane.shard), None)
+        self._forget(lane)
 
     def is_refused(self, lane: Lane) -> bool:
         """Whether the lane is held up while the endpoint works for other tenants."""
@@ -247,6 +260,13 @@ class Lanes:
             if not lane.taken:
                 self._queue(lane, now_s)
 
+    def _forget(self, lane: Lane) -> None:
+        del self._lanes[lane.tenant, lane.shard]
+        shards = self._tenants[lane.tenant]
+        del shards[lane.shard]
+        if not shards:
+            del self._tenants[lane.tenant]
+
     def _shed(self, lane: Lane) -> list[Share]:
         kept = [share for share in lane.shares if share.kept and share is not lane.shares[0]]
         samples = sum(share.samples for share in kept)
@@ -263,7 +283,7 @@ class Lanes:
 
     def _check_fill(self, lane: Lane) -> None:
         if not lane.taken and self.is_overfull(lane):
-            self._overfull[lane.tenant] = lane
+            self._overfull[lane.tenant, lane.shard] = lane
 
     def _queue(self, lane: Lane, ready_s: float) -> None:
         self._last_turn += 1
@@ -280,7 +300,7 @@ class Lanes:
         return self._turns[0][0] if self._turns else float("inf")
 
     def _taken(self, lane: Lane) -> Lane:
-        self._overfull.pop(lane.tenant, None)
+        self._overfull.pop((lane.tenant, lane.shard), None)
         lane.taken = True
         lane.turn = 0
         return lane

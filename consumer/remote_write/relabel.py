@@ -59,17 +59,18 @@ class Relabeller:
     ) -> Iterator[SeriesBlock]:
         """The blocks as the rules have them; ``dropped`` is told of series left out.
 
-        Texts that rules make are kept for the blocks of this call only.
+        What rules make of a text is kept for the blocks of this call only.
         """
         if not self._steps:
             yield from blocks
             return
         texts: dict[int, _Texts] = {}
+        known: dict[_Step, dict[str, Any]] = {step: {} for step in self._steps}
         for block in blocks:
             shared = texts.setdefault(id(block.strings), _Texts(block.strings))
             table = _Table(block, shared)
             for step in self._steps:
-                step.run(table)
+                step.run(table, known[step])
             if len(table) < len(block):
                 dropped(len(block) - len(table))
             yield from table.blocks()
@@ -196,7 +197,7 @@ class _Step:
     def __init__(self, rule: Rule) -> None:
         self._rule = rule
         self._regex = compile_regex(rule.regex)
-        self.run: Callable[[_Table], None] = {
+        self.run: Callable[[_Table, dict[str, Any]], None] = {
             "keep": self._filter,
             "drop": self._filter,
             "keepequal": self._filter_equal,
@@ -220,20 +221,23 @@ class _Step:
         except UnicodeEncodeError:  # not to be sent anyway, and told so by the encoder
             return None
 
-    def _filter(self, table: _Table) -> None:
+    def _filter(self, table: _Table, known: dict[str, Any]) -> None:
         values, which = self._source(table)
         keeps = self._rule.action == "keep"
-        kept = [(self._match(value) is not None) is keeps for value in values]
+        for value in values:
+            if value not in known:
+                known[value] = (self._match(value) is not None) is keeps
+        kept = [known[value] for value in values]
         table.keep(np.array(kept)[which])
 
-    def _filter_equal(self, table: _Table) -> None:
+    def _filter_equal(self, table: _Table, _known: dict[str, Any]) -> None:
         rule = self._rule
         combinations, which = table.distinct((*rule.source_labels, rule.target_label))
         keeps = rule.action == "keepequal"
         kept = [(rule.separator.join(texts[:-1]) == texts[-1]) is keeps for texts in combinations]
         table.keep(np.array(kept)[which])
 
-    def _transform(self, table: _Table) -> None:
+    def _transform(self, table: _Table, _known: dict[str, Any]) -> None:
         values, which = self._source(table)
         table.put(self._rule.target_label, list(map(self._transformed, values)), which)
 
@@ -245,21 +249,29 @@ class _Step:
         digest = hashlib.md5(value.encode(errors="replace"), usedforsecurity=False).digest()
         return str(int.from_bytes(digest[8:]) % self._rule.modulus)
 
-    def _replace(self, table: _Table) -> None:
+    def _replace(self, table: _Table, known: dict[str, Any]) -> None:
         values, which = self._source(table)
         targets: dict[str, list[str | None]] = {}
         for index, value in enumerate(values):
-            match = self._match(value)
-            if match is None:
-                continue
-            target = expand(self._rule.target_label, match)
-            if _LABEL_NAME.fullmatch(target):
-                texts = targets.setdefault(target, [None] * len(values))
-                texts[index] = expand(self._rule.replacement, match)
+            if value not in known:
+                known[value] = self._replacement(value)
+            if known[value] is not None:
+                target, text = known[value]
+                targets.setdefault(target, [None] * len(values))[index] = text
         for target, texts in targets.items():
             table.put(target, texts, which)
 
-    def _map_labels(self, table: _Table) -> None:
+    def _replacement(self, value: str) -> tuple[str, str] | None:
+        """Which label becomes what, if any."""
+        match = self._match(value)
+        if match is None:
+            return None
+        target = expand(self._rule.target_label, match)
+        if not _LABEL_NAME.fullmatch(target):
+            return None
+        return target, expand(self._rule.replacement, match)
+
+    def _map_labels(self, table: _Table, _known: dict[str, Any]) -> None:
         found = {}
         for name, label in table.labels.items():
             match = self._match(name)
@@ -267,7 +279,7 @@ class _Step:
                 found[expand(self._rule.replacement, match)] = label
         table.labels |= found
 
-    def _choose_labels(self, table: _Table) -> None:
+    def _choose_labels(self, table: _Table, _known: dict[str, Any]) -> None:
         keeps = self._rule.action == "labelkeep"
         table.labels = {
             name: label

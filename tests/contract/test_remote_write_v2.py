@@ -103,7 +103,9 @@ def test_special_values_and_labels_arrive(receiver: Receiver, sender: Sending) -
 
 
 def test_many_series_come_in_several_requests_with_symbols_of_their_own(receiver: Receiver) -> None:
-    with sending(receiver.url, message=Message.V2, max_samples_per_send=300) as sender:
+    with sending(
+        receiver.url, message=Message.V2, max_samples_per_send=300, connections=1
+    ) as sender:
         rows = [[f"s{number}"] for number in range(500)]
         sender.deliver(1000, block(rows), block(rows, name="size_total"))
     assert [len(request.series) for request in receiver.requests] == [300, 300, 300, 100]
