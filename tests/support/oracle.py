@@ -151,7 +151,8 @@ class Oracle:
     def complete(self, edge: Edge) -> None:
         """Count an edge (2.2.8)."""
         is_message = edge.sides == {True, False} and not {PRODUCER, CONSUMER}.isdisjoint(edge.kinds)
-        if self._rules.d4_either_messaging and is_message and not edge.is_call:
+        is_pair = not edge.is_call and not edge.virtual
+        if self._rules.d4_either_messaging and is_message and is_pair:
             edge.connection_type = "messaging_system"
         labels = self._labels(edge)
         if not all(is_utf8(value) for _, value in labels):
