@@ -26,8 +26,16 @@ RUST_FUNCTION = re.compile(
     r"fn (?P<name>\w+)[^(]*\((?P<rest>.*)",
 )
 MACHINE_PATHS = re.compile(
-    r"/work/(?:main|shared|\.library)\b|/root/\.|/opt/wheels\b|/tmp/bash_jobs|/(?:home|Users)/\w+/"
+    "|".join(
+        [
+            re.escape(f"{ROOT.resolve()}/"),
+            re.escape(f"{ROOT.resolve().parent}/shared"),
+            re.escape(f"{Path.home()}/"),
+            r"/(?:home|Users)/\w+/",
+        ]
+    )
 )
+"""Where this checkout and its user happen to live."""
 MIRRORS = re.compile(
     r"index-url|trusted-host|find-links|replace-with|<mirror>|<repository>|<pluginRepository>"
     r"|^registry\s*=|\"resolved\":"
