@@ -12,6 +12,7 @@ from consumer.clock import Clock, SystemClock
 from consumer.config import endpoints_of
 from consumer.config.environment import environment, host_name, own_version
 from consumer.config.model import Config
+from consumer.config.series import registry_settings
 from consumer.config.shown import as_tree
 from consumer.dead_letters import DeadLetters
 from consumer.flusher import Flusher
@@ -20,7 +21,7 @@ from consumer.kafka import RecordWriter, SourceSettings, SpanSource
 from consumer.metrics import Metrics
 from consumer.overrides import Overrides
 from consumer.pipeline import open_pipeline
-from consumer.registry import Registry, RegistrySettings
+from consumer.registry import Registry
 from consumer.remote_write.sender import Sender
 from consumer.reporter import Reporter
 from consumer.server import Status, StatusServer
@@ -32,9 +33,6 @@ OUR_PROPERTIES = {
     "client.id": "spanmill",
 }
 """librdkafka properties that a user may change, unlike those of ``SourceSettings``."""
-
-INSTANCE_LABEL = "__metrics_gen_instance"
-"""Who wrote a series: two workers may write the same labels (tempo-behaviour.md 3.3)."""
 
 CLOSE_TIMEOUT_S = 1.0
 """For requests under way; the worker has delivered what it could before."""
@@ -92,7 +90,9 @@ def _parts(config: Config, sender: Sender, reporter: Reporter, clock: Clock) -> 
     started_ms = clock.now_ms()
     overrides = Overrides(config, environ=environment(), now_ms=started_ms)
     tenants = overrides.tenants
-    registry = Registry(registry_settings(config), started_ms=started_ms)
+    registry = Registry(
+        registry_settings(config, instance=instance_name(config)), started_ms=started_ms
+    )
     registry.limit(*tenants.limits())
     return Parts(
         pipeline=open_pipeline(config, tenants),
@@ -116,21 +116,6 @@ def _settings(config: Config) -> WorkerSettings:
         ),
         poll_s=kafka.poll_timeout / 1_000,
         shutdown_s=config.server.shutdown_timeout / 1_000,
-    )
-
-
-def registry_settings(config: Config) -> RegistrySettings:
-    """The registry's part of ``config``, with the label that names this worker."""
-    registry = config.metrics_generator.registry
-    labels = {**registry.external_labels, INSTANCE_LABEL: instance_name(config)}
-    return RegistrySettings(
-        interval_ms=config.metrics_generator.registry.collection_interval,
-        stale_ms=registry.stale_duration,
-        constant_labels=tuple(sorted(labels.items())),
-        tenant_label=registry.inject_tenant_id_as,
-        max_name_bytes=registry.max_label_name_length,
-        max_value_bytes=registry.max_label_value_length,
-        limiter_type=config.metrics_generator.limiter_type,
     )
 
 

@@ -2,8 +2,10 @@
 
 SpanmillError
 ├── ConfigError      stop: the user mends the configuration (exit code 2)
-├── InputError       stop: a file the user named is missing or broken (exit code 2)
-└── DecodeError      drop: the record goes to the dead-letter topic, the worker goes on
+└── InputError       stop: a file the user named is missing or broken (exit code 2)
+
+Modules that speak to something outside add their own, such as ``kafka.KafkaError``. A record
+that cannot be decoded is no error: see ``decode.Failure``.
 """
 
 from __future__ import annotations
@@ -37,11 +39,3 @@ class ConfigError(SpanmillError):
 
 class InputError(SpanmillError):
     """A file given on the command line cannot be used."""
-
-
-class DecodeError(SpanmillError):
-    """A record cannot be decoded. ``reason`` is a short, bounded word for metrics."""
-
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason

@@ -77,7 +77,7 @@ class IntakeMetrics:
         self._bytes.labels(tenant).inc(size_bytes)
 
     def undecodable(self, reason: str, records: int = 1) -> None:
-        """Count records that could not be decoded; ``reason`` is ``DecodeError.reason``."""
+        """Count records that could not be decoded; ``reason`` is ``Failure.reason``."""
         self._undecodable.labels(reason).inc(records)
 
     def dead_lettered(self, *, written: int, failed: int = 0) -> None:

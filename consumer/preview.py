@@ -14,12 +14,13 @@ import orjson
 from consumer.config.environment import environment
 from consumer.config.load import load_tenants
 from consumer.config.model import Config
+from consumer.config.series import registry_settings
 from consumer.config.tenants import SettingsByTenant, settings_by_tenant
 from consumer.decode import Encoding, Failure, RawRecords, open_decoder
 from consumer.errors import InputError
 from consumer.otlp_files import read_records
 from consumer.pipeline import Pipeline
-from consumer.registry import Registry, RegistrySettings
+from consumer.registry import Registry
 from consumer.remote_write.series import SeriesBlock
 
 _LANE = 0
@@ -91,15 +92,7 @@ def _explain(failure: Failure) -> str:
 
 def registry_of(config: Config, tenants: SettingsByTenant | None = None) -> Registry:
     """A registry like that of a worker, but without the label that names the worker."""
-    registry = config.metrics_generator.registry
-    settings = RegistrySettings(
-        constant_labels=tuple(sorted(registry.external_labels.items())),
-        tenant_label=registry.inject_tenant_id_as,
-        max_name_bytes=registry.max_label_name_length,
-        max_value_bytes=registry.max_label_value_length,
-        limiter_type=config.metrics_generator.limiter_type,
-    )
-    series = Registry(settings, started_ms=_TIME_MS)
+    series = Registry(registry_settings(config), started_ms=_TIME_MS)
     series.limit(*(tenants or settings_by_tenant(config)).limits())
     return series
 

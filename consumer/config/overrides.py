@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -31,7 +31,6 @@ ProcessorName = Literal[
     "span-metrics-size",
     "host-info",
 ]
-PROCESSOR_NAMES: tuple[str, ...] = get_args(ProcessorName)
 DEFAULT_PROCESSORS: tuple[ProcessorName, ...] = ("service-graphs", "span-metrics")
 
 

@@ -13,8 +13,9 @@ from typing import TypeAlias, cast
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from consumer.assembly import registry_settings
+from consumer.assembly import instance_name
 from consumer.config import parse_config
+from consumer.config.series import registry_settings
 from consumer.dead_letters import DeadLetters
 from consumer.flusher import Flusher
 from consumer.intake import IntakeSettings
@@ -176,7 +177,10 @@ class Loop:
         parsed = parse_config(config, environ={})
         self.overrides = Overrides(parsed, environ={}, now_ms=self.clock.now_ms())
         tenants = self.overrides.tenants
-        registry = Registry(registry_settings(parsed), started_ms=self.clock.now_ms())
+        registry = Registry(
+            registry_settings(parsed, instance=instance_name(parsed)),
+            started_ms=self.clock.now_ms(),
+        )
         registry.limit(*tenants.limits())
         parts = Parts(
             pipeline=open_pipeline(parsed, tenants),
