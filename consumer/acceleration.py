@@ -10,8 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumer.errors import SpanmillError
-from processors.pairing import COUPLES, MAX_REMEMBERED, Halves, NewPairing, Numbers, Pairs
-from processors.python_pairing import PythonPairing
+from processors.service_graphs.pairing import (
+    COUPLES,
+    MAX_REMEMBERED,
+    Halves,
+    NewPairing,
+    Numbers,
+    Pairs,
+)
+from processors.service_graphs.python_pairing import PythonPairing
 
 Implementation: TypeAlias = Literal["auto", "native", "python"]
 """``auto``: the native one where the extension is built."""
@@ -41,7 +48,7 @@ def choose_pairing(implementation: Implementation = "auto") -> NewPairing:
 
 
 class NativePairing:
-    """A :class:`processors.pairing.Pairing` in Rust; what it returns is read-only."""
+    """A ``pairing.Pairing`` of service graphs in Rust; what it returns is read-only."""
 
     implementation = "native"
 

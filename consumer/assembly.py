@@ -14,18 +14,18 @@ from consumer.config.environment import environment, host_name, own_version
 from consumer.config.model import Config
 from consumer.config.series import registry_settings
 from consumer.config.shown import as_tree
-from consumer.dead_letters import DeadLetters
 from consumer.flusher import Flusher
-from consumer.intake import IntakeSettings
-from consumer.kafka import RecordWriter, SourceSettings, SpanSource
-from consumer.metrics import Metrics
+from consumer.kafka.client import RecordWriter, SourceSettings, SpanSource
+from consumer.kafka.dead_letters import DeadLetters
+from consumer.kafka.intake import IntakeSettings
 from consumer.overrides import Overrides
 from consumer.pipeline import open_pipeline
 from consumer.registry import Registry
 from consumer.remote_write.sender import Sender
-from consumer.reporter import Reporter
-from consumer.server import Status, StatusServer
 from consumer.signals import hang_up_sets, stop_signals
+from consumer.telemetry.metrics import Metrics
+from consumer.telemetry.reporter import Reporter
+from consumer.telemetry.server import Status, StatusServer
 from consumer.worker import Parts, Worker, WorkerSettings
 
 OUR_PROPERTIES = {

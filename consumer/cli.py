@@ -169,7 +169,7 @@ def _load(path: Path | None, settings: list[str] | None) -> Config:
 
 
 def _start_logging(config: Config) -> None:
-    from consumer.logs import start_logging
+    from consumer.telemetry.logs import start_logging
 
     start_logging(config.server.log_level, config.server.log_format)
 

@@ -12,17 +12,17 @@ from dataclasses import dataclass, replace
 from threading import Event
 
 from consumer.clock import Clock
-from consumer.dead_letters import DeadLetters
 from consumer.flusher import Flusher
-from consumer.intake import IntakeSettings, origin_of, take_in
-from consumer.kafka import IncomingRecord, KafkaError, SpanSource
-from consumer.metrics import Rebalance
-from consumer.offsets import Offsets
+from consumer.kafka.client import IncomingRecord, KafkaError, SpanSource
+from consumer.kafka.dead_letters import DeadLetters
+from consumer.kafka.intake import IntakeSettings, origin_of, take_in
+from consumer.kafka.offsets import Offsets
 from consumer.overrides import Overrides
 from consumer.pipeline import Outcome, Pipeline
 from consumer.registry import Registry
-from consumer.reporter import Reporter
-from consumer.server import PartitionStatus
+from consumer.telemetry.metrics import Rebalance
+from consumer.telemetry.reporter import Reporter
+from consumer.telemetry.server import PartitionStatus
 
 SINK, DEAD_LETTERS = "sink", "dead_letters"
 """Why consumption is paused."""

@@ -14,7 +14,7 @@ from consumer.demo.shop import ShopTraffic, Trace
 from consumer.demo.topology import SHARES
 from consumer.distributor import Target
 from consumer.distributor.publisher import Writer
-from consumer.kafka import OutgoingRecord
+from consumer.kafka.client import OutgoingRecord
 
 ROUND_S = 0.05
 MAX_ARREARS_S = 1.0

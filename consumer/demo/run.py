@@ -38,7 +38,7 @@ from consumer.distributor import (
     writer_properties,
 )
 from consumer.http_listener import HttpListener
-from consumer.kafka import RecordWriter, mock_cluster
+from consumer.kafka.client import RecordWriter, mock_cluster
 from consumer.signals import stop_signals
 
 HOST = "127.0.0.1"

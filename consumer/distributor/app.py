@@ -24,7 +24,7 @@ from consumer.distributor.otlp import (
 )
 from consumer.distributor.publisher import NotWrittenError, OverloadedError, Publisher
 from consumer.distributor.split import Split, split_by_trace
-from consumer.kafka import OutgoingRecord
+from consumer.kafka.client import OutgoingRecord
 
 MAX_BODY_BYTES = 20 * 1024 * 1024
 """The Collector's own limit; it holds before and after inflating."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from consumer.errors import SpanmillError
-from consumer.kafka import OutgoingRecord
+from consumer.kafka.client import OutgoingRecord
 
 MAX_WAITING = 64
 FLUSH_TIMEOUT_S = 10.0
@@ -24,7 +24,7 @@ has its answer in the flush of its own group and none spoils the next."""
 
 
 class Writer(Protocol):
-    """The part of :class:`consumer.kafka.RecordWriter` that the publisher uses."""
+    """The part of :class:`consumer.kafka.client.RecordWriter` that the publisher uses."""
 
     def write(self, record: OutgoingRecord) -> None:
         """Queue ``record``."""

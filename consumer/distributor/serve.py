@@ -10,7 +10,7 @@ from consumer.config.model import Config
 from consumer.distributor.app import Target, make_app
 from consumer.distributor.publisher import RECORD_TIMEOUT_MS, Publisher
 from consumer.http_listener import HttpListener
-from consumer.kafka import RecordWriter
+from consumer.kafka.client import RecordWriter
 from consumer.signals import stop_signals
 
 DEFAULT_PORT = 4318

@@ -1,4 +1,4 @@
-//! Pairs the halves of edges. `processors/pairing.py` says what and why; this is its twin.
+//! Pairs the halves of edges. `processors/service_graphs/pairing.py` says what and why; this is its twin.
 //!
 //! A half costs an entry of the window and one of a table while it is remembered; nothing
 //! is allocated for a single half.

@@ -1,4 +1,4 @@
-"""One suite over both pairings: what every :class:`processors.pairing.Pairing` does."""
+"""One suite over both pairings: what every ``pairing.Pairing`` does."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from consumer.acceleration import NativePairing
-from processors.pairing import Pairing, Side
-from processors.python_pairing import PythonPairing
+from processors.service_graphs.pairing import Pairing, Side
+from processors.service_graphs.python_pairing import PythonPairing
 from tests.support.decoding import IMPLEMENTATIONS, require
 from tests.support.pairing import (
     Feed,

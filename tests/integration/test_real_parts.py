@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.kafka import OutgoingRecord, RecordWriter
+from consumer.kafka.client import OutgoingRecord, RecordWriter
 from tests.conftest import NewPrometheus
 from tests.support.kafka_broker import KafkaBroker, KafkaCluster
 from tests.support.processes import ChildFailedError, ChildProcess

@@ -13,7 +13,7 @@ from confluent_kafka import Message
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
-from consumer.kafka import OutgoingRecord, RecordWriter
+from consumer.kafka.client import OutgoingRecord, RecordWriter
 from tests.support.histories import of_receiver, totals
 from tests.support.kafka_broker import KafkaCluster
 from tests.support.otlp import push_bytes, record, resource_spans, span

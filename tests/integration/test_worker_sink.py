@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.kafka import OutgoingRecord, RecordWriter
+from consumer.kafka.client import OutgoingRecord, RecordWriter
 from consumer.worker import SINK
 from tests.conftest import NewPrometheus
 from tests.support.histories import of_prometheus, of_receiver, totals

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.acceleration import NativePairing
-from processors.pairing import Pairing, Side
-from processors.python_pairing import PythonPairing
+from processors.service_graphs.pairing import Pairing, Side
+from processors.service_graphs.python_pairing import PythonPairing
 from tests.support.decoding import IMPLEMENTATIONS, Implementation, require
 from tests.support.pairing import Feed, Half, Lists, Record
 

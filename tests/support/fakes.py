@@ -16,10 +16,8 @@ from prometheus_client import CollectorRegistry
 from consumer.assembly import instance_name
 from consumer.config import parse_config
 from consumer.config.series import registry_settings
-from consumer.dead_letters import DeadLetters
 from consumer.flusher import Flusher
-from consumer.intake import IntakeSettings
-from consumer.kafka import (
+from consumer.kafka.client import (
     Answered,
     Fate,
     IncomingRecord,
@@ -27,15 +25,17 @@ from consumer.kafka import (
     OutgoingRecord,
     SpanSource,
 )
-from consumer.metrics import Metrics
+from consumer.kafka.dead_letters import DeadLetters
+from consumer.kafka.intake import IntakeSettings
 from consumer.overrides import Overrides
 from consumer.pipeline import open_pipeline
 from consumer.registry import Registry
 from consumer.remote_write.delivery import Delivery
 from consumer.remote_write.sender import Sender
 from consumer.remote_write.series import SeriesBlock, Tick
-from consumer.reporter import Reporter
-from consumer.server import Status
+from consumer.telemetry.metrics import Metrics
+from consumer.telemetry.reporter import Reporter
+from consumer.telemetry.server import Status
 from consumer.worker import Parts, Worker, WorkerSettings
 from tests.support.clock import HandClock
 from tests.support.otlp import START_NS, record, resource_spans, span

@@ -13,9 +13,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
 from consumer.decode import Encoding, RawRecords, open_decoder
 from processors.delta import DeltaFrame, Output
-from processors.pairing import NewPairing
-from processors.python_pairing import PythonPairing
 from processors.service_graphs import PARTS, EdgeStore, ServiceGraphs, ServiceGraphsConfig
+from processors.service_graphs.pairing import NewPairing
+from processors.service_graphs.python_pairing import PythonPairing
 from tests.support import otlp
 
 SERVER, CLIENT = Span.SPAN_KIND_SERVER, Span.SPAN_KIND_CLIENT

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from processors.pairing import Halves, Pairing, Pairs, Side
+from processors.service_graphs.pairing import Halves, Pairing, Pairs, Side
 
 NO_PARENT = 0
 

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status
 
-from consumer.kafka import OutgoingRecord, RecordWriter
+from consumer.kafka.client import OutgoingRecord, RecordWriter
 from tests.support.otlp import record, resource_spans, span
 
 Operation: TypeAlias = tuple[str, str, str, str, str]

@@ -10,7 +10,7 @@ from consumer.acceleration import NativePairing, choose_pairing, is_native
 from consumer.decode import Encoding, open_decoder
 from consumer.errors import SpanmillError
 from processors.batch import Projection
-from processors.python_pairing import PythonPairing
+from processors.service_graphs.python_pairing import PythonPairing
 from tests.support.decoding import require
 
 

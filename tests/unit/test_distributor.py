@@ -28,7 +28,7 @@ from consumer.distributor.otlp import RequestRefusedError, inflate, parse_reques
 from consumer.distributor.publisher import MAX_WAITING, NotWrittenError, OverloadedError
 from consumer.distributor.split import split_by_trace
 from consumer.http_listener import HttpListener
-from consumer.kafka import OutgoingRecord, mock_cluster
+from consumer.kafka.client import OutgoingRecord, mock_cluster
 
 ROOT = Path(__file__).parents[2]
 PROTOBUF = "application/x-protobuf"

@@ -4,7 +4,7 @@ from typing import cast
 
 import pytest
 
-from consumer.kafka import KafkaError, SpanSource
+from consumer.kafka.client import KafkaError, SpanSource
 from consumer.worker import DEAD_LETTERS, SINK
 from tests.support.fakes import CONFIG, SHUTDOWN_S, START_MS, WAIT_MS, Loop, incoming
 from tests.support.otlp import START_NS, field, push_bytes, record, resource_spans, span

@@ -2,7 +2,7 @@
 
 use super::window::{Number, Side};
 
-/// The columns of a batch (see `Halves` in `processors/pairing.py`).
+/// The columns of a batch (see `Halves` in `processors/service_graphs/pairing.py`).
 pub struct Halves<'a> {
     pub own: &'a [u64],
     pub parent: &'a [u64],
@@ -13,7 +13,7 @@ pub struct Halves<'a> {
     pub time_ms: &'a [i64],
 }
 
-/// What came of halves (see `Pairs` in `processors/pairing.py`).
+/// What came of halves (see `Pairs` in `processors/service_graphs/pairing.py`).
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Pairs {
     pub edges: Vec<[Number; 2]>,

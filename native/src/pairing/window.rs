@@ -5,7 +5,7 @@ use std::ops::{Index, IndexMut};
 
 pub type Number = i64;
 
-/// What a half can pair with; the order is that of `Side` in `processors/pairing.py`.
+/// What a half can pair with; the order is that of `Side` in `processors/service_graphs/pairing.py`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     Client,

@@ -10,7 +10,7 @@ from consumer.demo.load import Load
 from consumer.demo.shop import ShopTraffic
 from consumer.demo.topology import SHARES, SHOPS
 from consumer.distributor import Target
-from consumer.kafka import OutgoingRecord
+from consumer.kafka.client import OutgoingRecord
 from tests.support.clock import HandClock
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from consumer.metric_maker import Maker
 from consumer.registry import Changes, Usage
+from consumer.telemetry.metric_maker import Maker
 
 
 class SeriesMetrics:

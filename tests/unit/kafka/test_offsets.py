@@ -1,4 +1,4 @@
-from consumer.offsets import Offsets
+from consumer.kafka.offsets import Offsets
 
 
 def test_a_partition_stands_at_its_beginning_until_something_was_read() -> None:

@@ -1,6 +1,6 @@
 """Service graphs: who calls whom, out of the client and server halves of edges.
 
-Halves wait in record time for their counterpart (``processors/pairing.py``). Rules:
+Halves wait in record time for their counterpart (``processors/service_graphs/pairing.py``). Rules:
 tempo-behaviour.md 1.4 and 2.2, except the differences D1 to D6 of the design.
 """
 
@@ -14,14 +14,12 @@ import numpy as np
 
 from processors.batch import Codes, SpanBatch
 from processors.delta import Output
-from processors.edge_store import EdgeStore
-from processors.edges import Edges, edges_of
-from processors.graph_frames import EdgeFrames, unpaired_frame
-from processors.graph_settings import CONNECTION_INFO, PARTS, ServiceGraphsConfig
-from processors.half_rows import CLIENT_KINDS, FILTERED, SERVER_KINDS, HalfReader
-from processors.pairing import Numbers, Pairs
-
-__all__ = ["CONNECTION_INFO", "PARTS", "EdgeStore", "ServiceGraphs", "ServiceGraphsConfig"]
+from processors.service_graphs.edge_store import EdgeStore
+from processors.service_graphs.edges import Edges, edges_of
+from processors.service_graphs.frames import EdgeFrames, unpaired_frame
+from processors.service_graphs.half_rows import CLIENT_KINDS, FILTERED, SERVER_KINDS, HalfReader
+from processors.service_graphs.pairing import Numbers, Pairs
+from processors.service_graphs.settings import PARTS, ServiceGraphsConfig
 
 
 class ServiceGraphs:

@@ -1,4 +1,4 @@
-"""The only module that talks to Kafka (librdkafka through confluent-kafka)."""
+"""Talks to brokers (librdkafka through confluent-kafka); nothing outside this package does."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from confluent_kafka import (
 from confluent_kafka import KafkaError as ClientError
 
 from consumer.errors import SpanmillError
-from consumer.logs import CLIENT_LOG
+from consumer.telemetry.logs import CLIENT_LOG
 
 METADATA_TIMEOUT_S = 10.0
 _WATERMARK_TIMEOUT_S = 1.0

@@ -1,7 +1,7 @@
 import pytest
 
-from consumer.dead_letters import MAX_UNCONFIRMED, DeadLetters, Origin
-from consumer.kafka import Fate
+from consumer.kafka.client import Fate
+from consumer.kafka.dead_letters import MAX_UNCONFIRMED, DeadLetters, Origin
 from tests.support.fakes import FakeWriter
 
 ORIGIN = Origin("spans", 3, 42, 1_700, b"key", (("X-Scope-OrgID", b"north"), ("a", b"\x00")))

@@ -13,8 +13,8 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from consumer.metric_maker import Maker
-from consumer.series_metrics import SeriesMetrics
+from consumer.telemetry.metric_maker import Maker
+from consumer.telemetry.series_metrics import SeriesMetrics
 
 Rebalance = Literal["assigned", "revoked", "lost"]
 
@@ -321,8 +321,8 @@ def reference() -> str:
     lines = [
         "# Metrics about itself",
         "",
-        "Made by `python -m consumer.metrics`; a test keeps it current. Served at `/metrics`, with",
-        "those of the process (`process_*`) and of Python (`python_*`).",
+        "Made by `python -m consumer.telemetry.metrics`; a test keeps it current. Served at",
+        "`/metrics`, with those of the process (`process_*`) and of Python (`python_*`).",
         "",
         "| Metric | Type | Labels | Meaning |",
         "|---|---|---|---|",

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.batch import ABSENT, EMPTY, Codes, Kind, Mask
-from processors.edge_store import EdgeStore
-from processors.halves import NOBODY
-from processors.pairing import Numbers, Pairs
+from processors.service_graphs.edge_store import EdgeStore
+from processors.service_graphs.halves import NOBODY
+from processors.service_graphs.pairing import Numbers, Pairs
 
 DATABASE, MESSAGING, VIRTUAL = "database", "messaging_system", "virtual_node"
 """Values of the label ``connection_type``; a plain request has none."""

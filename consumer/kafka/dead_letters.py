@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from consumer.kafka import Answered, Fate, OutgoingRecord
+from consumer.kafka.client import Answered, Fate, OutgoingRecord
 
 MAX_UNCONFIRMED = 1_000
 
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class Writer(Protocol):
-    """Where records go; :class:`consumer.kafka.RecordWriter` is one."""
+    """Where records go; :class:`consumer.kafka.client.RecordWriter` is one."""
 
     def write(self, record: OutgoingRecord, answered: Answered) -> None:
         """Queue ``record``; ``answered`` is called once, in ``flush`` at the latest."""

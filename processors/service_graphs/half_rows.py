@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.batch import ABSENT, EMPTY, STATUS_ERROR, Codes, Kind, Mask, Projection, SpanBatch
-from processors.databases import DatabaseNames
 from processors.delta import count_discarded
-from processors.edge_store import EdgeStore, HalfRows, dimension
 from processors.filters import Filter
-from processors.graph_settings import ServiceGraphsConfig
-from processors.keys import span_keys, trace_keys
 from processors.labels import Dictionary
 from processors.multiplier import Multiplier
-from processors.pairing import Side
+from processors.service_graphs.databases import DatabaseNames
+from processors.service_graphs.edge_store import EdgeStore, HalfRows, dimension
+from processors.service_graphs.keys import span_keys, trace_keys
+from processors.service_graphs.pairing import Side
+from processors.service_graphs.settings import ServiceGraphsConfig
 
 CLIENT_KINDS = (Kind.CLIENT, Kind.PRODUCER)
 SERVER_KINDS = (Kind.SERVER, Kind.CONSUMER)

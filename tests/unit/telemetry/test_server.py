@@ -10,8 +10,14 @@ from prometheus_client import CollectorRegistry
 
 from consumer.config import parse_config
 from consumer.config.shown import as_tree
-from consumer.metrics import Metrics
-from consumer.server import STUCK_AFTER_S, PartitionStatus, ServerError, Status, StatusServer
+from consumer.telemetry.metrics import Metrics
+from consumer.telemetry.server import (
+    STUCK_AFTER_S,
+    PartitionStatus,
+    ServerError,
+    Status,
+    StatusServer,
+)
 from tests.support.clock import HandClock
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.halves import NOBODY, Columns, HalfStore
-from processors.pairing import Halves, NewPairing, Numbers, Pairs, Side
-from processors.python_pairing import PythonPairing
+from processors.service_graphs.halves import NOBODY, Columns, HalfStore
+from processors.service_graphs.pairing import Halves, NewPairing, Numbers, Pairs, Side
+from processors.service_graphs.python_pairing import PythonPairing
 from processors.strings import KeptStrings
 
 CODES = ("service", "peer", "database")

@@ -12,7 +12,7 @@ from itertools import islice
 
 import numpy as np
 
-from processors.pairing import MAX_REMEMBERED, Halves, Numbers, Pairs, Side
+from processors.service_graphs.pairing import MAX_REMEMBERED, Halves, Numbers, Pairs, Side
 
 # Plain numbers: comparing with an IntEnum costs more than all else that is done with a side.
 _CLIENT, _SERVER, _CLOSED, _ALONE, _PRODUCER, _LINK, *_OTHERS = map(int, Side)
@@ -60,7 +60,7 @@ class _Lane:
 
 
 class PythonPairing:
-    """A :class:`processors.pairing.Pairing` without an extension."""
+    """A :class:`processors.service_graphs.pairing.Pairing` without an extension."""
 
     implementation = "python"
 
@@ -102,7 +102,7 @@ class PythonPairing:
         return min(firsts, default=None)
 
     def push(self, halves: Halves, wait_ms: int, max_pending: int) -> Pairs:
-        """Take the halves of records, in order (see :class:`processors.pairing.Pairing`)."""
+        """Take the halves of records, in order (see :class:`~.pairing.Pairing`)."""
         rows = self._append(halves)
         self._max_pending = max_pending
         starts = halves.starts.tolist()

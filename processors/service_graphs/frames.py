@@ -9,20 +9,20 @@ from numpy.typing import NDArray
 
 from processors.batch import ABSENT, EMPTY, Codes, Mask
 from processors.delta import DeltaFrame, Family, Instrument, Schema
-from processors.edge_store import EdgeStore, dimension
-from processors.edges import MESSAGING, Edges
-from processors.graph_settings import (
+from processors.grouping import Groups, group
+from processors.histograms import observe
+from processors.labels import label_name, prefer, without_empty
+from processors.service_graphs.edge_store import EdgeStore, dimension
+from processors.service_graphs.edges import MESSAGING, Edges
+from processors.service_graphs.halves import NOBODY
+from processors.service_graphs.pairing import Numbers
+from processors.service_graphs.settings import (
     CONNECTION_INFO,
     LATENCY,
     REQUEST,
     VIRTUAL_NODE_LABEL,
     ServiceGraphsConfig,
 )
-from processors.grouping import Groups, group
-from processors.halves import NOBODY
-from processors.histograms import observe
-from processors.labels import label_name, prefer, without_empty
-from processors.pairing import Numbers
 
 RESERVED_LABELS = ("client", "server", "connection_type")
 

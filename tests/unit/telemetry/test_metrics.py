@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from consumer.metrics import Metrics, reference
 from consumer.registry import Changes, TenantLimits, Usage
 from consumer.remote_write.observer import Observer
+from consumer.telemetry.metrics import Metrics, reference
 
-PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
+PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
 
 
 @pytest.fixture
@@ -202,5 +202,5 @@ def test_every_metric_is_described_and_bears_the_prefix(metrics: Metrics) -> Non
 
 def test_the_page_is_current() -> None:
     assert PAGE.read_text(encoding="utf-8") == reference(), (
-        "run: python -m consumer.metrics > docs/metrics.md"
+        "run: python -m consumer.telemetry.metrics > docs/metrics.md"
     )

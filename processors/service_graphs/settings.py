@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from processors.databases import NAME_ORDER
 from processors.filters import FilterPolicy
 from processors.multiplier import MultiplierSettings
+from processors.service_graphs.databases import NAME_ORDER
 from processors.settings import DurationMs
 
 DEFAULT_BUCKETS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consumer.logs import LimitedLog, set_level, start_logging
+from consumer.telemetry.logs import LimitedLog, set_level, start_logging
 from tests.support.clock import HandClock
 
 

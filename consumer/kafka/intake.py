@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from consumer.dead_letters import Origin
 from consumer.decode import RawRecords
-from consumer.kafka import IncomingRecord
+from consumer.kafka.client import IncomingRecord
+from consumer.kafka.dead_letters import Origin
 
 _TENANT = re.compile(r"[!-~]{1,256}")
 """Printable ASCII without blanks: what can stand in an HTTP header, and in a label."""

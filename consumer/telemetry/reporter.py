@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from consumer.clock import Clock
-from consumer.dead_letters import Origin
-from consumer.kafka import Fate
-from consumer.logs import LimitedLog
-from consumer.metrics import Metrics, Rebalance
+from consumer.kafka.client import Fate
+from consumer.kafka.dead_letters import Origin
 from consumer.overrides import Reload
 from consumer.pipeline import Outcome
 from consumer.registry import Registry
-from consumer.server import PartitionStatus, Status
+from consumer.telemetry.logs import LimitedLog
+from consumer.telemetry.metrics import Metrics, Rebalance
+from consumer.telemetry.server import PartitionStatus, Status
 
 _UNPAIRED = "unpaired_"
 

@@ -15,7 +15,7 @@ many markers. Paired halves are remembered for the wait as well (a late second s
 repeated half is recognised). From the oldest half that is remembered to the newest there
 are at most ``max_remembered`` numbers; the oldest record of halves is forgotten first.
 
-This is the interface. ``processors/python_pairing.py`` does it in Python, and
+This is the interface. ``processors/service_graphs/python_pairing.py`` does it in Python, and
 ``native/src/pairing.rs`` natively; the contract tests hold the two together.
 """
 

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.dead_letters import Origin
-from consumer.intake import IntakeSettings, origin_of, take_in
-from consumer.kafka import IncomingRecord
+from consumer.kafka.client import IncomingRecord
+from consumer.kafka.dead_letters import Origin
+from consumer.kafka.intake import IntakeSettings, origin_of, take_in
 
 HEADER = "X-Scope-OrgID"
 NOW_MS = 5_000
