@@ -67,6 +67,9 @@ _ADVANCE_MS = 1_000
 OpenDecoder: TypeAlias = Callable[[Projection], Decoder]
 """Opens a decoder that reads what is asked for."""
 
+OpenPlan: TypeAlias = Callable[[Processing, EdgeStore], Plan]
+"""Makes the plan of tenants with these settings."""
+
 
 class Pipeline:
     """A decoder and the plans it feeds. ``has_slack`` False: spans of any time count."""
@@ -75,9 +78,15 @@ class Pipeline:
     _projection: Projection | None = None
 
     def __init__(
-        self, open_with: OpenDecoder, tenants: SettingsByTenant, *, has_slack: bool = True
+        self,
+        open_with: OpenDecoder,
+        tenants: SettingsByTenant,
+        *,
+        has_slack: bool = True,
+        open_plan: OpenPlan = Plan,
     ) -> None:
         self._open_with = open_with
+        self._open_plan = open_plan
         self._has_slack = has_slack
         self._edges = EdgeStore(choose_pairing())
         self._plans: dict[Processing, Plan] = {}
@@ -180,7 +189,7 @@ class Pipeline:
     def _plan(self, processing: Processing) -> Plan:
         plan = self._plans.get(processing)
         if plan is None:
-            plan = self._plans[processing] = Plan(processing, self._edges)
+            plan = self._plans[processing] = self._open_plan(processing, self._edges)
         return plan
 
     def _drop_drained(self) -> None:
@@ -200,13 +209,18 @@ class Pipeline:
         for plan, number in numbers.items():
             yield plan, batch.filter(of_span == number)
 
-    def _eligible(self, batch: SpanBatch, outcome: Outcome) -> SpanBatch:
-        """The spans of ``batch`` that processors shall see."""
+    def left_out(self, batch: SpanBatch) -> Sequence[tuple[Mask, str]]:
+        """The spans of ``batch`` that no processor shall see (bool[n]), by reason."""
         skipped = batch.records.skip[batch.record]
         outside = ~skipped & ~self._within_slack(batch)
-        outcome.discard(ALL_PROCESSORS, count_discarded(batch, skipped, SKIPPED))
-        outcome.discard(ALL_PROCESSORS, count_discarded(batch, outside, OUTSIDE_SLACK))
-        left_out = skipped | outside
+        return (skipped, SKIPPED), (outside, OUTSIDE_SLACK)
+
+    def _eligible(self, batch: SpanBatch, outcome: Outcome) -> SpanBatch:
+        """The spans of ``batch`` that processors shall see."""
+        left_out = np.zeros(len(batch), np.bool_)
+        for mask, reason in self.left_out(batch):
+            outcome.discard(ALL_PROCESSORS, count_discarded(batch, mask, reason))
+            left_out |= mask
         return batch.filter(~left_out) if left_out.any() else batch
 
     def _within_slack(self, batch: SpanBatch) -> Mask:

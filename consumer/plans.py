@@ -9,15 +9,20 @@ from processors.batch import Projection
 from processors.delta import Processor, Stateless
 from processors.host_info import HostInfo
 from processors.service_graphs import PARTS as GRAPH_PARTS
-from processors.service_graphs import EdgeStore, ServiceGraphs
+from processors.service_graphs import UNWATCHED, EdgeStore, ServiceGraphs, Witness
 from processors.span_metrics import PARTS, SpanMetrics
 
 
 class Plan:
-    """The processors that ``processing`` switches on; ``edges`` is what all plans share."""
+    """The processors that ``processing`` switches on; ``edges`` is what all plans share.
 
-    def __init__(self, processing: Processing, edges: EdgeStore) -> None:
-        self.processors = tuple(_processors(processing, edges))
+    ``witness`` is told what service graphs make of each span.
+    """
+
+    def __init__(
+        self, processing: Processing, edges: EdgeStore, witness: Witness = UNWATCHED
+    ) -> None:
+        self.processors = tuple(_processors(processing, edges, witness))
         self.stateful = [each for each in self.processors if not isinstance(each, Stateless)]
         self.projection = Projection()
         for processor in self.processors:
@@ -30,7 +35,7 @@ class Plan:
         return sum(processor.pending() for processor in self.stateful)
 
 
-def _processors(processing: Processing, edges: EdgeStore) -> Iterator[Processor]:
+def _processors(processing: Processing, edges: EdgeStore, witness: Witness) -> Iterator[Processor]:
     """Those that are on; a new processor gets its lines here."""
     parts = processing.parts(SpanMetrics.name, sorted(PARTS))
     if parts:
@@ -39,6 +44,6 @@ def _processors(processing: Processing, edges: EdgeStore) -> Iterator[Processor]
         )
     parts = processing.parts(ServiceGraphs.name, sorted(GRAPH_PARTS))
     if parts:
-        yield ServiceGraphs(processing.service_graphs, parts=parts, store=edges)
+        yield ServiceGraphs(processing.service_graphs, parts=parts, store=edges, witness=witness)
     if HostInfo.name in processing.processors:
         yield HostInfo(processing.host_info)

@@ -7,5 +7,14 @@ them meet in record time, ``edges`` makes edges of pairs, and ``frames`` deltas 
 from processors.service_graphs.edge_store import EdgeStore
 from processors.service_graphs.processor import ServiceGraphs
 from processors.service_graphs.settings import CONNECTION_INFO, PARTS, ServiceGraphsConfig
+from processors.service_graphs.witness import UNWATCHED, Witness
 
-__all__ = ["CONNECTION_INFO", "PARTS", "EdgeStore", "ServiceGraphs", "ServiceGraphsConfig"]
+__all__ = [
+    "CONNECTION_INFO",
+    "PARTS",
+    "UNWATCHED",
+    "EdgeStore",
+    "ServiceGraphs",
+    "ServiceGraphsConfig",
+    "Witness",
+]

@@ -66,6 +66,11 @@ class EdgeStore:
     def __len__(self) -> int:
         return len(self._halves)
 
+    @property
+    def next_number(self) -> int:
+        """The number of the first half that :meth:`push` would take."""
+        return self._halves.next_number
+
     def join(self) -> int:
         """Make a new owner."""
         if len(self._pending) == 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.batch import ABSENT, EMPTY, STATUS_ERROR, Codes, Kind, Mask, Projection, SpanBatch
-from processors.delta import count_discarded
 from processors.filters import Filter
 from processors.labels import Dictionary
 from processors.multiplier import Multiplier
@@ -24,6 +23,19 @@ CLIENT_KINDS = (Kind.CLIENT, Kind.PRODUCER)
 SERVER_KINDS = (Kind.SERVER, Kind.CONSUMER)
 
 FILTERED = "service_graphs_filtered"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the spans of a batch are: ``rows`` of the halves that are ``kept`` (bool[n]).
+
+    ``left_out`` (bool[n], reason) are the spans that are counted by now, whatever else they
+    are kept for. ``rows`` is ``None`` where nothing is kept.
+    """
+
+    rows: HalfRows | None
+    kept: Mask
+    left_out: Sequence[tuple[Mask, str]]
 
 
 class HalfReader:
@@ -50,14 +62,11 @@ class HalfReader:
         """Whether spans may count more than once."""
         return not self._multiplier.is_one
 
-    def read(
-        self, batch: SpanBatch, store: EdgeStore
-    ) -> tuple[HalfRows | None, Counter[tuple[str, str]]]:
+    def read(self, batch: SpanBatch, store: EdgeStore) -> Reading:
         """The halves in ``batch``, and the spans that are none."""
-        discarded: Counter[tuple[str, str]] = Counter()
         is_server = _is_one_of(SERVER_KINDS, batch.kind)
         is_edge_kind = is_server | _is_one_of(CLIENT_KINDS, batch.kind)
-        discarded += count_discarded(batch, ~is_edge_kind, "span_kind")
+        left_out = [(~is_edge_kind, "span_kind")]
         service = batch.service()
         is_root_server = is_server & batch.is_root
         is_empty = service == EMPTY
@@ -65,17 +74,18 @@ class HalfReader:
         excluded = None
         if self._config.filter_policies:
             excluded = is_edge_kind & (service != ABSENT) & ~self._filter.accepts(batch)
-            discarded += count_discarded(batch, excluded, FILTERED)
-            discarded += count_discarded(batch, is_edge_kind & ~kept & ~excluded, "no_service_name")
+            left_out.append((excluded, FILTERED))
+            left_out.append((is_edge_kind & ~kept & ~excluded, "no_service_name"))
             kept = (kept & ~excluded) | (excluded & ~is_root_server)
         else:
-            discarded += count_discarded(batch, is_edge_kind & ~kept, "no_service_name")
+            left_out.append((is_edge_kind & ~kept, "no_service_name"))
         if is_empty.any():
             kept |= is_server & is_empty & ~is_root_server
         if excluded is not None:
             excluded = excluded[kept]
         halves = batch if kept.all() else batch.filter(kept)
-        return self._rows(halves, excluded, store) if len(halves) else None, discarded
+        rows = self._rows(halves, excluded, store) if len(halves) else None
+        return Reading(rows, kept, left_out)
 
     def _rows(self, batch: SpanBatch, excluded: Mask | None, store: EdgeStore) -> HalfRows:
         columns = self._columns(batch, store)

@@ -13,13 +13,14 @@ from collections.abc import Collection, Iterator
 import numpy as np
 
 from processors.batch import Codes, SpanBatch
-from processors.delta import Output
+from processors.delta import Output, count_discarded
 from processors.service_graphs.edge_store import EdgeStore
 from processors.service_graphs.edges import Edges, edges_of
 from processors.service_graphs.frames import EdgeFrames, unpaired_frame
 from processors.service_graphs.half_rows import CLIENT_KINDS, FILTERED, SERVER_KINDS, HalfReader
 from processors.service_graphs.pairing import Numbers, Pairs
 from processors.service_graphs.settings import PARTS, ServiceGraphsConfig
+from processors.service_graphs.witness import UNWATCHED, Witness
 
 
 class ServiceGraphs:
@@ -27,6 +28,7 @@ class ServiceGraphs:
 
     Tenants with equal settings share one of these. All that share a ``store`` know each
     other's halves, so a tenant may move; :meth:`pending` is 0 when nothing waits any more.
+    ``witness`` is told what becomes of each span.
     """
 
     name = "service-graphs"
@@ -37,8 +39,10 @@ class ServiceGraphs:
         *,
         parts: Collection[str] = PARTS,
         store: EdgeStore | None = None,
+        witness: Witness = UNWATCHED,
     ) -> None:
         self._config = config
+        self._witness = witness
         self._reader = HalfReader(config)
         self.projection = self._reader.projection
         self._frames = EdgeFrames(config, parts, weighs=self._reader.weighs)
@@ -48,11 +52,15 @@ class ServiceGraphs:
 
     def push(self, batch: SpanBatch) -> Output:
         """Take the halves of ``batch``; emit the edges that are whole or given up."""
-        rows, discarded = self._reader.read(batch, self._store)
-        if rows is None:
+        reading = self._reader.read(batch, self._store)
+        self._witness.reads(batch, reading, self._store)
+        discarded: Counter[tuple[str, str]] = Counter()
+        for mask, reason in reading.left_out:
+            discarded += count_discarded(batch, mask, reason)
+        if reading.rows is None:
             return Output(discarded=discarded)
         limits = (self._config.wait, self._config.max_items)
-        return self._emit(self._store.push(self._owner, rows, *limits), discarded)
+        return self._emit(self._store.push(self._owner, reading.rows, *limits), discarded)
 
     def advance(self, lane: int, time_ms: int) -> Output:
         """Give up the halves of ``lane`` that waited long enough at ``time_ms``."""
@@ -92,6 +100,7 @@ class ServiceGraphs:
             edges, labels, used, wild = self._valid(edges, labels, used)
             discarded += self._count(wild, "invalid_utf8")
             if len(edges):
+                self._witness.makes(edges, labels, self._frames, self._store)
                 frames.append(self._frames.frame(edges, labels, self._store))
                 counts = self._count_edges(edges.connection_type)
         discarded += self._count(pairs.repeated, "repeated")
@@ -100,8 +109,10 @@ class ServiceGraphs:
         for numbers, reason in unpaired:
             discarded += self._count(numbers, reason)
         if unpaired and self._config.enable_unpaired_spans_metric:
+            self._witness.misses(unpaired, self._store)
             frame = unpaired_frame(unpaired, self._store)
             frames += [] if frame is None else [frame]
+        self._witness.uses(used)
         output = Output(
             frames=frames, used=self._store.count(used), discarded=discarded, edges=counts
         )
@@ -139,11 +150,13 @@ class ServiceGraphs:
 
     def _count_unmarked(self, numbers: Numbers, discarded: Counter[tuple[str, str]]) -> None:
         """Tell the filtered spans that there was no room to remember from the others."""
+        self._witness.loses(numbers, "filter_marker_overflow")
         for tenant, count in self._store.count(numbers).items():
             discarded[tenant, FILTERED] -= count
             discarded[tenant, "filter_marker_overflow"] += count
 
     def _count(self, numbers: Numbers, reason: str) -> Counter[tuple[str, str]]:
+        self._witness.loses(numbers, reason)
         counted = self._store.count(numbers)
         return Counter({(tenant, reason): count for tenant, count in counted.items()})
 
