@@ -9,16 +9,29 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from consumer.config.tenants import SettingsByTenant
 from consumer.registry import Registry
 from consumer.remote_write.delivery import Delivery
-from consumer.remote_write.sender import Sender
 from consumer.remote_write.series import Tick
 from processors.delta import DeltaFrame
 
 _ROOM_MS = 2
 """Least time between two ticks: a newborn's zero sample stands after the one, before the other."""
+
+
+class TickSink(Protocol):
+    """What takes ticks: a :class:`consumer.remote_write.sender.Sender`, or one with a tap on it."""
+
+    @property
+    def blocked(self) -> str | None:
+        """The endpoint for whose sake no tick may be made now."""
+        ...
+
+    def submit(self, tick: Tick) -> Delivery:
+        """Queue a tick; never blocks."""
+        ...
 
 
 @dataclass(slots=True)
@@ -38,7 +51,7 @@ class Flusher:
     """Owns the rhythm of ticks and knows which of them are delivered."""
 
     def __init__(
-        self, registry: Registry, sender: Sender, tenants: SettingsByTenant, *, started_ms: int
+        self, registry: Registry, sender: TickSink, tenants: SettingsByTenant, *, started_ms: int
     ) -> None:
         self._registry = registry
         self._sender = sender

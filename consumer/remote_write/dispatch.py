@@ -365,7 +365,8 @@ class Dispatcher:
         self._observer.pending_changed(self._name, tenant, samples, ticks)
 
     def _warn(self, what: str, tenant: str, reason: str, text: str) -> None:
-        """Log once per tenant and reason a minute."""
+        """Tell the observer; log once per tenant and reason a minute."""
+        self._observer.trouble_seen(self._name, tenant, reason, text)
         suppressed = self._log_limit.pass_through(tenant, reason)
         if suppressed is not None:
             _log.warning(

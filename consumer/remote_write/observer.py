@@ -43,6 +43,13 @@ class Observer(Protocol):
         """So much waits now, the request in flight included (zero samples are not)."""
         ...
 
+    def trouble_seen(self, endpoint: str, tenant: str, reason: str, text: str) -> None:
+        """A request failed or samples were lost; ``text`` is what the log would say of it.
+
+        For people: it may come often, and without a bound on ``text``.
+        """
+        ...
+
     def internal_error(self, endpoint: str, tenant: str) -> None:
         """A sending thread met an error that it should not have; it goes on."""
         ...
@@ -70,6 +77,9 @@ class NullObserver:
         """Ignore it."""
 
     def pending_changed(self, endpoint: str, tenant: str, samples: int, ticks: int) -> None:
+        """Ignore it."""
+
+    def trouble_seen(self, endpoint: str, tenant: str, reason: str, text: str) -> None:
         """Ignore it."""
 
     def internal_error(self, endpoint: str, tenant: str) -> None:

@@ -311,6 +311,9 @@ class RemoteWriteMetrics:
         self._pending.labels(endpoint, tenant).set(samples)
         self._pending_ticks.labels(endpoint, tenant).set(ticks)
 
+    def trouble_seen(self, endpoint: str, tenant: str, reason: str, text: str) -> None:
+        """Count nothing: what comes of the trouble is counted above."""
+
     def internal_error(self, endpoint: str, tenant: str) -> None:
         """Count an error that a sending thread should not have."""
         self._errors.labels(endpoint, tenant).inc()

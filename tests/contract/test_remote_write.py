@@ -481,6 +481,8 @@ def test_everything_sent_is_accounted_for(
     assert counts["sent", "here", "acme"] == 6
     assert counts["failed", "here", "acme", "http_404"] == 4
     assert counts["retried", "here", "acme"] == 4
+    assert counts["trouble", "here", "acme", "server"] == 1
+    assert counts["trouble", "here", "acme", "http_404"] == 1
     assert counts["requests", "here", "acme"] == 4
     assert counts["bytes", "here", "acme"] == sum(sizes(receiver.requests[2:]))
     assert recorder.pending["here", "acme"] == (0, 0)

@@ -80,5 +80,9 @@ class Recorder:
         with self.lock:
             self.pending[endpoint, tenant] = (samples, ticks)
 
+    def trouble_seen(self, endpoint: str, tenant: str, reason: str, text: str) -> None:
+        assert text
+        self._add(1, "trouble", endpoint, tenant, reason)
+
     def internal_error(self, endpoint: str, tenant: str) -> None:
         self._add(1, "internal_error", endpoint, tenant)
