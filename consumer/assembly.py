@@ -15,9 +15,11 @@ from consumer.config.model import Config
 from consumer.config.series import registry_settings
 from consumer.config.shown import as_tree
 from consumer.flusher import Flusher
+from consumer.kafka.admin import Admin
 from consumer.kafka.client import RecordWriter, SourceSettings, SpanSource
 from consumer.kafka.dead_letters import DeadLetters
 from consumer.kafka.intake import IntakeSettings
+from consumer.operations.topics import prepare
 from consumer.overrides import Overrides
 from consumer.pipeline import open_pipeline
 from consumer.registry import Registry
@@ -69,6 +71,8 @@ def run_worker(config: Config) -> int:
         if parts.overrides.path is not None:
             stack.enter_context(hang_up_sets(parts.overrides.wanted))
         stack.enter_context(server)
+        if config.kafka.create_topics or config.processing_guarantee == "exactly_once":
+            prepare(config, Admin(config.kafka.connection()), stop)
         _log.info("worker started", extra={"port": server.port, "decoder": status.decoder})
         _turn(config, parts, sender, stop)
     return 0

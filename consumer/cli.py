@@ -43,6 +43,8 @@ OtlpPort = Annotated[
     int, typer.Option(metavar="PORT", min=0, max=65535, help="For OTLP/HTTP; 0: a free one.")
 ]
 
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be done; do nothing.")]
+
 
 @app.command()
 def worker(config: ConfigFile = None, settings: Settings = None) -> None:
@@ -141,6 +143,28 @@ def check_config(
         typer.echo(as_yaml(loaded), nl=False)
     else:
         typer.echo("the configuration is good")
+
+
+@app.command()
+def topics(
+    config: ConfigFile = None,
+    settings: Settings = None,
+    span_partitions: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Create the span topic too, if it is missing."),
+    ] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Create the topics that spanmill needs, and check the settings of those there are."""
+    from consumer.kafka.admin import Admin
+    from consumer.operations.topics_command import run_topics
+
+    loaded = _load(config, settings)
+    admin = Admin(loaded.kafka.connection())
+    code = run_topics(
+        loaded, admin, span_partitions=span_partitions, dry_run=dry_run, echo=typer.echo
+    )
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -89,6 +89,11 @@ class KafkaConfig(Block):
     `X-Scope-OrgID`."""
     dead_letter_topic: str = ""
     """Records that cannot be decoded go here; empty: they are only counted."""
+    create_topics: bool = False
+    """Whether a worker creates the topics it needs and does not find, as `spanmill topics` does.
+    Otherwise one with `processing_guarantee: exactly_once` refuses to start without them."""
+    replication_factor: Annotated[int, Field(ge=-1, le=32_767)] = -1
+    """Replicas of the topics that spanmill creates; -1: as many as the brokers are set to."""
     auto_offset_reset: Literal["earliest", "latest", "error"] = "earliest"
     """Where to begin without a committed offset, or when it is out of range."""
     max_batch_records: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
@@ -106,6 +111,10 @@ class KafkaConfig(Block):
     def client_properties(self) -> dict[str, str]:
         """:attr:`client` as librdkafka takes it, with the secrets in it."""
         return {name: value.get_secret_value() for name, value in self.client.items()}
+
+    def connection(self) -> dict[str, str]:
+        """What any client needs to reach the brokers: their address and :attr:`client`."""
+        return {**self.client_properties(), "bootstrap.servers": self.bootstrap_servers}
 
 
 class ServerConfig(Block):

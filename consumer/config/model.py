@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import PrivateAttr
+from pydantic import AfterValidator, PrivateAttr
 
 from consumer.config.blocks import KafkaConfig, ServerConfig
 from consumer.config.checks import Block
+from consumer.config.exactly_once import ExactlyOnceConfig, check_exactly_once
 from consumer.config.generator import MetricsGeneratorConfig
 from consumer.config.overrides import OverridesConfig
 
@@ -37,6 +38,10 @@ class Config(Block):
     """Limits and switches per tenant: Tempo's block."""
     processing_guarantee: Literal["at_least_once", "exactly_once"] = "at_least_once"
     """What a crash may do to the numbers."""
+    exactly_once: Annotated[ExactlyOnceConfig, AfterValidator(check_exactly_once)] = (
+        ExactlyOnceConfig()
+    )
+    """What `processing_guarantee: exactly_once` needs besides the span topic."""
 
     _notices: tuple[Notice, ...] = PrivateAttr(())
 
@@ -44,3 +49,13 @@ class Config(Block):
     def notices(self) -> tuple[Notice, ...]:
         """Keys that are taken for Tempo's sake and do nothing here."""
         return self._notices
+
+    @property
+    def repartition_topic(self) -> str:
+        """The topic in which deltas go to the owners of their series."""
+        return self.exactly_once.repartition_topic or f"{self.kafka.topic}-spanmill-deltas"
+
+    @property
+    def snapshot_topic(self) -> str:
+        """The compacted topic that holds the owners' snapshots."""
+        return self.exactly_once.snapshot_topic or f"{self.kafka.topic}-spanmill-snapshots"

@@ -1,0 +1,1 @@
+"""The daily work of an operator: topics, offsets of the group, dead letters."""
