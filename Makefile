@@ -18,10 +18,10 @@ CARGO := $(shell command -v cargo 2>/dev/null)
 CRATE := --quiet --locked --manifest-path native/Cargo.toml
 ONE_CORE := $(shell command -v taskset >/dev/null 2>&1 && echo taskset -c 0)
 
-.PHONY: help setup demo test check format lint types imports native-lint native-test sizes bench lock clean
+.PHONY: help setup demo test check format lint types imports native-lint native-test sizes bench bench-kafka bench-memory lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 24
 
 setup: $(STAMPS)/package $(STAMPS)/native ## make .venv: pinned dependencies, spanmill, the native extension
 
@@ -35,6 +35,12 @@ check: format lint types imports native-lint sizes ## format, lint, types, impor
 
 bench: setup ## measure on one core; prints JSON
 	@$(ONE_CORE) $(PY) -m benchmarks $(ARGS)
+
+bench-kafka: setup $(KAFKA_JARS) ## measure a worker that reads a real Kafka; prints JSON
+	@$(PY) -m benchmarks.kafka $(ARGS)
+
+bench-memory: setup ## measure what series cost to hold, collect and write; prints JSON
+	@$(PY) -m benchmarks.memory $(ARGS)
 
 lock: $(STAMPS)/dependencies ## renew requirements.lock after pyproject.toml (UPGRADE=1: newest versions)
 	@scripts/lock.sh "$(PY)" $(if $(UPGRADE),,--keep)

@@ -9,11 +9,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from consumer.decode import Encoding, RawRecords, open_decoder
 from consumer.errors import InputError
 from consumer.otlp_files import read_records
 from processors.batch import Projection
+
+_BETWEEN_MS = 90_000
+"""From one minute to the next: a shop's spans end within 80 s of its first one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +102,31 @@ def read_input(path: Path, configured: Encoding, tenants: tuple[str, ...]) -> Re
         time_ms=(end_ns[kept] // np.uint64(1_000_000)).astype(np.int64),
         tenants=tenants,
     )
+
+
+def several(records: Records, minutes: int) -> Records:
+    """``records`` of one minute over and over: each time later, and of other traces."""
+    values: list[bytes] = []
+    times = []
+    for minute in range(minutes):
+        later_ms = minute * _BETWEEN_MS
+        values += [_shifted(value, minute, later_ms) for value in records.values]
+        times.append(records.time_ms + later_ms)
+    return Records(
+        records.encoding,
+        values,
+        np.tile(records.spans, minutes),
+        np.concatenate(times),
+        records.tenants,
+    )
+
+
+def _shifted(value: bytes, minute: int, later_ms: int) -> bytes:
+    traces = TracesData.FromString(value)
+    for resource_spans in traces.resource_spans:
+        for scope_spans in resource_spans.scope_spans:
+            for span in scope_spans.spans:
+                span.trace_id = bytes([span.trace_id[0] ^ minute]) + span.trace_id[1:]
+                span.start_time_unix_nano += later_ms * 1_000_000
+                span.end_time_unix_nano += later_ms * 1_000_000
+    return traces.SerializeToString()

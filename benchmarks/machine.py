@@ -6,6 +6,8 @@ import os
 import re
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _OWN = Path("/proc/self")
@@ -37,3 +39,44 @@ def peak_rss_bytes() -> int:
         return int(found[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def rss_bytes() -> int:
+    """Resident memory now, or else the peak since the process began."""
+    try:
+        pages = int((_OWN / "statm").read_text().split()[1])
+    except OSError:
+        return peak_rss_bytes()
+    return pages * resource.getpagesize()
+
+
+def two_cores() -> tuple[int, int]:
+    """Two of the cores that this process may use; the same twice where there is but one."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+    return cores[0], cores[-1]
+
+
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """Stay on ``core`` meanwhile, and so does every process that is started in it."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def used_cpu_s(pid: int) -> float:
+    """Seconds of processor time that process ``pid`` has used (proc(5), Linux alone)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_rss_bytes_of(pid: int) -> int:
+    """The most memory that process ``pid`` has had (proc(5), Linux alone)."""
+    found = re.search(r"^VmHWM:\s*(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0

@@ -6,11 +6,14 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from benchmarks.workloads.records import shop_records
+from benchmarks.workloads.records import shop_records, trace_records
 from benchmarks.workloads.tenants import tenant_records, tenants_of
 from consumer.otlp_files import read_records
 
 WORKLOADS = ("shop", "wide", "tenants")
+TRACES = "traces"
+"""The spans of shop, a record for each trace."""
+
 SPANS = 200_000
 CACHE = Path(__file__).parents[2] / ".cache" / "workloads"
 
@@ -33,10 +36,13 @@ def workload_file(workload: str, spans: int = SPANS) -> Path:
 
 
 def records_of(workload: str, spans: int) -> Iterator[bytes]:
-    """The records of ``workload``, one of :data:`WORKLOADS`."""
+    """The records of ``workload``, one of :data:`WORKLOADS` or :data:`TRACES`."""
     if workload == "tenants":
         _, shop = read_records(workload_file("shop", spans))
         return tenant_records(shop, tenants_of(spans))
+    if workload == TRACES:
+        _, shop = read_records(workload_file("shop", spans))
+        return trace_records(shop)
     return shop_records(spans, ids_per_name=_IDS_PER_NAME if workload == "wide" else 0)
 
 

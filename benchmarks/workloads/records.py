@@ -61,6 +61,25 @@ def record_of(spans: Iterable[Located]) -> bytes:
     return traces.SerializeToString()
 
 
+def spans_of(record: bytes) -> Iterator[Located]:
+    """What :func:`record_of` made a record of."""
+    for resource_spans in TracesData.FromString(record).resource_spans:
+        place = resource_spans.resource.SerializeToString()
+        for scope_spans in resource_spans.scope_spans:
+            scope = (scope_spans.scope.name, scope_spans.scope.version)
+            for span in scope_spans.spans:
+                yield Located(place, resource_spans.resource, scope, span)
+
+
+def trace_records(records: Iterable[bytes]) -> Iterator[bytes]:
+    """The spans of ``records``, one record for each trace, in the order of their last spans."""
+    traces: dict[bytes, list[Located]] = {}
+    for located in (located for record in records for located in spans_of(record)):
+        trace_id = located.span.trace_id
+        traces[trace_id] = [*traces.pop(trace_id, ()), located]
+    yield from map(record_of, traces.values())
+
+
 def shop_records(spans: int, *, ids_per_name: int) -> Iterator[bytes]:
     """At least ``spans`` spans, as whole traces, in the records of a minute."""
     rng = random.Random(SEED)  # noqa: S311  no secret, a workload

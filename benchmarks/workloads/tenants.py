@@ -6,9 +6,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
-
-from benchmarks.workloads.records import Located, record_of
+from benchmarks.workloads.records import Located, record_of, spans_of
 
 SPANS_PER_RECORD = 10
 MOST_TENANTS = 1000
@@ -27,7 +25,7 @@ def tenant_records(shop: Iterable[bytes], tenants: int) -> Iterator[bytes]:
     A trace is one tenant's as a whole, and a tenant's spans keep their order. The rest
     that does not make a record for every tenant is left out.
     """
-    spans = [located for record in shop for located in _spans(record)]
+    spans = [located for record in shop for located in spans_of(record)]
     tenant_of = _deal([located.span.trace_id for located in spans], tenants)
     dealt: list[list[Located]] = [[] for _ in range(tenants)]
     for located in spans:
@@ -36,15 +34,6 @@ def tenant_records(shop: Iterable[bytes], tenants: int) -> Iterator[bytes]:
     for start in range(0, rounds * SPANS_PER_RECORD, SPANS_PER_RECORD):
         for of_tenant in dealt:
             yield record_of(of_tenant[start : start + SPANS_PER_RECORD])
-
-
-def _spans(record: bytes) -> Iterator[Located]:
-    for resource_spans in TracesData.FromString(record).resource_spans:
-        place = resource_spans.resource.SerializeToString()
-        for scope_spans in resource_spans.scope_spans:
-            scope = (scope_spans.scope.name, scope_spans.scope.version)
-            for span in scope_spans.spans:
-                yield Located(place, resource_spans.resource, scope, span)
 
 
 def _deal(trace_ids: Iterable[bytes], tenants: int) -> dict[bytes, int]:

@@ -11,8 +11,9 @@ import orjson
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
-from benchmarks.inputs import read_input
+from benchmarks.inputs import read_input, several
 from benchmarks.workloads.files import records_of, write_records
+from benchmarks.workloads.records import trace_records
 from benchmarks.workloads.tenants import SPANS_PER_RECORD, tenant_records
 from consumer.decode import Encoding
 from consumer.errors import InputError
@@ -179,3 +180,38 @@ def test_a_file_without_spans_is_refused(tmp_path: Path) -> None:
     write_records(path, [TracesData().SerializeToString()])
     with pytest.raises(InputError):
         read_input(path, Encoding.OTLP_PROTO, ONE_TENANT)
+
+
+def test_each_trace_can_be_a_record_of_its_own(shop: list[bytes]) -> None:
+    of_trace: dict[bytes, int] = defaultdict(int)
+    for trace in (trace_ids(value) for value in trace_records(shop)):
+        assert len(set(trace)) == 1
+        assert trace[0] not in of_trace
+        of_trace[trace[0]] = len(trace)
+    assert sum(of_trace.values()) == sum(len(trace_ids(value)) for value in shop)
+
+
+def test_a_second_minute_has_other_traces_and_comes_later(file: Path) -> None:
+    once = read_input(file, Encoding.OTLP_PROTO, ONE_TENANT)
+    twice = several(once, 2)
+    first, second = twice.values[: len(once.values)], twice.values[len(once.values) :]
+    assert not {i for v in first for i in trace_ids(v)} & {i for v in second for i in trace_ids(v)}
+    assert (twice.time_ms[len(once.values) :] > once.time_ms.max()).all()
+    assert twice.spans.sum() == 2 * once.spans.sum()
+
+
+def test_the_cost_of_series_is_measured() -> None:
+    ran = run("benchmarks.memory", "--series", "20000", "--rounds", "1", "--stage", "hold")
+    assert ran.returncode == 0, ran.stderr
+    (line,) = map(orjson.loads, ran.stdout.splitlines())
+    assert 19_000 < line["series"] <= 20_000
+    assert line["bytes_per_series"] > 0
+    assert 0 < line["collect_microseconds_per_sample"] < line["microseconds_per_sample"]
+    assert line["longest_pause_seconds"] > 0
+
+
+def trace_ids(value: bytes) -> list[bytes]:
+    groups = [
+        group for of in TracesData.FromString(value).resource_spans for group in of.scope_spans
+    ]
+    return [span.trace_id for group in groups for span in group.spans]
