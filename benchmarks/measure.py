@@ -23,7 +23,7 @@ from consumer.config.model import Config
 from consumer.config.tenants import settings_by_tenant
 from consumer.decode import RawRecords, open_decoder
 from consumer.pipeline import ALL_PROCESSORS, Pipeline
-from consumer.preview import registry_of
+from consumer.rehearsal import registry_of
 
 Implementation: TypeAlias = Literal["auto", "native", "python"]
 

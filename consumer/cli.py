@@ -44,6 +44,7 @@ OtlpPort = Annotated[
 ]
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be done; do nothing.")]
+Inputs = Annotated[list[Path], typer.Argument(metavar="INPUT...", help="OTLP files.")]
 
 
 @app.command()
@@ -91,7 +92,7 @@ def demo(
 
 @app.command()
 def preview(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="OTLP files.")],
+    inputs: Inputs,
     config: ConfigFile = None,
     settings: Settings = None,
     encoding: Annotated[
@@ -114,6 +115,22 @@ def preview(
         keep_pending=keep_pending,
         output=sys.stdout,
     )
+
+
+@app.command()
+def explain(
+    inputs: Inputs,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    trace: Annotated[
+        str | None, typer.Option(metavar="ID", help="Tell of the spans of this trace alone.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a span.")] = False,
+) -> None:
+    """Tell what became of each span of OTLP files, and why."""
+    from consumer.explain import run_explain
+
+    run_explain(_load(config, settings), inputs, trace_id=trace, as_json=as_json, output=sys.stdout)
 
 
 @app.command("check-config")

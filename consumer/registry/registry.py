@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,14 @@ from processors.strings import KeptStrings
 
 _NEVER_MS = np.iinfo(np.int64).min
 OVERFLOW_LABEL = ("metric_overflow", "true")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The ``labels`` of ``g`` label sets, and which families of each are ``alive`` (bool[g, f])."""
+
+    labels: Sequence[Mapping[str, str]]
+    alive: Flags
 
 
 class Registry:
@@ -150,6 +158,29 @@ class Registry:
             changes.values_limited[self._tenants.text[code], name] += spans
         self._values.replaced.clear()
         return changes
+
+    def find(self, frame: DeltaFrame) -> Found:
+        """What the label sets of ``frame`` are called here, and which of them are alive.
+
+        With the values that labels have while `max_cardinality_per_label` is kept to.
+        """
+        table = self._table(frame.schema)
+        names = [self._tenants.code(name) for name in frame.tenants]
+        tenant = np.array(names, np.uint32)[frame.tenant]
+        labels = self._strings.keep(frame.strings, frame.labels)
+        labels[labels == EMPTY] = ABSENT
+        rows = np.ascontiguousarray(np.column_stack([tenant, labels]), np.uint32)
+        columns = table.columns(frame.schema.families)
+        alive = table.states(table.find(table.keys(rows)), columns) >= Life.HELD
+        text, constant = self._strings.text, [self._constant_labels(n) for n in frame.tenants]
+        named = [
+            {
+                **{n: text[c] for n, c in zip(table.label_names, row, strict=True) if c},
+                **constant[t],
+            }
+            for row, t in zip(labels.tolist(), frame.tenant.tolist(), strict=True)
+        ]
+        return Found([dict(sorted(each.items())) for each in named], alive)
 
     def _due(self, tenants: Collection[str] | None) -> Flags:
         """Which tenants are meant, by code (bool[tenants])."""

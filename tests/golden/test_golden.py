@@ -27,7 +27,8 @@ from consumer.decode import Encoding, RawRecords, open_decoder
 from consumer.errors import ConfigError
 from consumer.otlp_files import read_records
 from consumer.pipeline import Pipeline
-from consumer.preview import registry_of, run_preview, series_lines
+from consumer.preview import run_preview, series_lines
+from consumer.rehearsal import registry_of
 from tests.support.decoding import IMPLEMENTATIONS, Implementation, require
 
 FOLDERS = sorted(path.parent for path in Path(__file__).parent.glob("*/config.yaml"))

@@ -3,79 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 from consumer.acceleration import choose_pairing
 from processors.service_graphs import PARTS, EdgeStore, ServiceGraphsConfig
 from tests.support.decoding import IMPLEMENTATIONS, Implementation, require
-from tests.support.graphs import WILD, Graph, GraphRecord, half
+from tests.support.graph_strategies import OPTIONS, Options, spans
+from tests.support.graphs import Graph, GraphRecord
 from tests.support.oracle import Oracle
 from tests.support.oracle_spans import Differences
-
-ATTRIBUTES = st.sampled_from([
-    {},
-    {},
-    {"left": "out"},
-    {"ratio": 0.25},
-    {"ratio": 0.5, "db.system": ""},
-    {"peer.service": "", "db.system": "mysql"},
-    {"peer.service": "bank"},
-    {"db.system": "mysql"},
-    {"db.system": "mysql", "server.address": "db1"},
-    {"zone": "a"},
-    {"zone": WILD},
-])  # fmt: skip
-
-
-LINKS = st.lists(
-    st.builds(
-        lambda trace, own: Span.Link(
-            trace_id=trace.to_bytes(16, "big"), span_id=own.to_bytes(8, "big")
-        ),
-        st.integers(1, 2),
-        st.integers(1, 4),
-    ),
-    max_size=2,
-)
-LEFT_OUT = {"match_type": "strict", "attributes": [{"key": "span.left", "value": "out"}]}
-OPTIONS = st.fixed_dictionaries(
-    {},
-    optional={
-        "filter_policies": st.just([{"exclude": LEFT_OUT}]),
-        "span_multiplier_key": st.just("ratio"),
-        "enable_span_links": st.just(True),
-        "enable_unpaired_spans_metric": st.just(True),
-        "enable_client_server_prefix": st.just(True),
-        "enable_virtual_node_label": st.just(True),
-        "enable_messaging_system_latency_histogram": st.just(True),
-    },
-)
-Options = Mapping[str, Any]
-
-
-@st.composite
-def spans(draw: st.DrawFn) -> ResourceSpans:
-    """Spans of few ids, so that most meet another; durations that add up exactly."""
-    return half(
-        draw(st.sampled_from(["a", "b", "c", "", WILD, None])),
-        draw(st.integers(0, 5)),
-        draw(st.integers(1, 4)),
-        draw(st.sampled_from([None, 1, 2, 3, 4])),
-        trace=draw(st.integers(1, 2)),
-        attrs=draw(ATTRIBUTES),
-        status=draw(st.sampled_from([0, 2])),
-        duration_s=draw(st.integers(0, 8)) / 8,
-        links=draw(LINKS),
-    )
-
 
 RECORDS = st.lists(
     st.builds(

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -226,6 +227,38 @@ def test_preview_knows_three_encodings(run: Runner) -> None:
     ran = run("preview", "--encoding", "xml", "a")
     assert ran.code == 2
     assert "expected one of otlp_proto, otlp_json, tempo" in ran.errors[-1]
+
+
+def test_explain_tells_a_trace_as_json_or_in_words(run: Runner, tmp_path: Path) -> None:
+    span = {"traceId": "ab" * 16, "spanId": "cd" * 8, "name": "GET /", "kind": 2}
+    batch = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+    file = tmp_path / "spans.json"
+    file.write_text(json.dumps(batch))
+    ran = run("explain", "--json", "--trace", "ab" * 16, str(file))
+    assert (ran.code, json.loads(ran.output)["span_id"]) == (0, "cd" * 8)
+    assert "'GET /': server, no service.name" in run("explain", str(file)).output
+
+
+@pytest.mark.parametrize("command", ["explain", "preview"])
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "No such file or directory"),
+        (b"", "the file is empty"),
+        (b"\0\0\0\x09ab", "the record at byte 0 says that it has 9 bytes, but 2 follow"),
+        (b'{"resourceSpans": 1}', "no record can be decoded; record 0: malformed_json"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_line(
+    run: Runner, tmp_path: Path, command: str, content: bytes | None, problem: str
+) -> None:
+    file = tmp_path / "spans.otlp"
+    if content is not None:
+        file.write_bytes(content)
+    ran = run(command, str(file))
+    assert (ran.code, ran.output) == (2, "")
+    [line] = ran.errors
+    assert line.startswith(f"{file}: {problem}")
 
 
 def test_a_users_mistake_is_one_line_without_a_traceback(run: Runner) -> None:
