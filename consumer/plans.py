@@ -40,10 +40,19 @@ def _processors(processing: Processing, edges: EdgeStore, witness: Witness) -> I
     parts = processing.parts(SpanMetrics.name, sorted(PARTS))
     if parts:
         yield SpanMetrics(
-            processing.span_metrics, parts, sanitization=processing.span_name_sanitization
+            processing.span_metrics,
+            parts,
+            sanitization=processing.span_name_sanitization,
+            histograms=processing.histograms,
         )
     parts = processing.parts(ServiceGraphs.name, sorted(GRAPH_PARTS))
     if parts:
-        yield ServiceGraphs(processing.service_graphs, parts=parts, store=edges, witness=witness)
+        yield ServiceGraphs(
+            processing.service_graphs,
+            parts=parts,
+            histograms=processing.histograms,
+            store=edges,
+            witness=witness,
+        )
     if HostInfo.name in processing.processors:
         yield HostInfo(processing.host_info)

@@ -14,7 +14,8 @@ from consumer.config.load import load_tenants
 from consumer.config.model import Config
 from consumer.registry import Registry
 from consumer.rehearsal import TIME_MS, Rehearsal
-from consumer.remote_write.series import SeriesBlock
+from consumer.remote_write.native_histograms import is_whole, wire_buckets
+from consumer.remote_write.series import NativeHistograms, SeriesBlock
 
 
 def run_preview(
@@ -40,21 +41,62 @@ def run_preview(
     output.writelines(line.decode() + "\n" for line in series_lines(rehearsal.registry))
 
 
-def series_lines(registry: Registry) -> list[bytes]:
+def series_lines(registry: Registry, *, has_exemplars: bool = False) -> list[bytes]:
     """One line for each series in ``registry``, in order."""
     tick = registry.collect(TIME_MS + 1)
     blocks = [block for of_tenant in tick.tenants.values() for block in of_tenant]
-    series = sorted((key, line) for block in blocks for key, line in _lines(block))
+    series = sorted(
+        (key, line) for block in blocks for key, line in _lines(block, has_exemplars=has_exemplars)
+    )
     return [line for _, line in series]
 
 
-def _lines(block: SeriesBlock) -> Iterator[tuple[tuple[str, list[tuple[str, str]]], bytes]]:
-    for row, value in zip(block.labels.tolist(), block.values.tolist(), strict=True):
+def _lines(
+    block: SeriesBlock, *, has_exemplars: bool
+) -> Iterator[tuple[tuple[str, list[tuple[str, str]]], bytes]]:
+    exemplars = _exemplars(block) if has_exemplars else {}
+    for number, row in enumerate(block.labels.tolist()):
         texts = (
             (name, block.strings[code]) for name, code in zip(block.label_names, row, strict=True)
         )
         labels = {**dict(texts), **dict(block.constant_labels)}
         shown = sorted((name, text) for name, text in labels.items() if text)
-        number = int(value) if value.is_integer() else value
-        line = {"name": block.name, "labels": dict(shown), "value": number}
+        line: dict[str, object] = {"name": block.name, "labels": dict(shown)}
+        if block.histograms is None:
+            line["value"] = _number(float(block.values[number]))
+        else:
+            line["histogram"] = _histogram(block.histograms.cut(slice(number, number + 1)))
+        if number in exemplars:
+            line["exemplar"] = exemplars[number]
         yield (block.name, shown), orjson.dumps(line)
+
+
+def _number(value: float) -> float:
+    return int(value) if value.is_integer() else value
+
+
+def _histogram(one: NativeHistograms) -> dict[str, object]:
+    """A native histogram as remote write has it: spans of buckets, counts as deltas if whole."""
+    wire = wire_buckets(one.bucket, one.bucket_count)
+    shown: dict[str, object] = {
+        "schema": int(one.schema[0]),
+        "count": _number(float(one.count[0])),
+        "sum": _number(float(one.sum[0])),
+        "zero_threshold": one.zero_threshold,
+        "zero_count": _number(float(one.zero_count[0])),
+        "positive_spans": [{"Offset": o, "Length": n} for o, n in wire.spans],
+    }
+    if is_whole(one):
+        shown["positive_deltas"] = wire.deltas()
+    else:
+        shown["positive_counts"] = wire.counts
+    return shown
+
+
+def _exemplars(block: SeriesBlock) -> dict[int, dict[str, object]]:
+    if block.exemplars is None:
+        return {}
+    return {
+        row: {"labels": dict(labels), "value": _number(value), "timestamp": time_ms}
+        for row, value, time_ms, labels in block.exemplars.texts()
+    }

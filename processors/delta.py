@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.batch import Codes, Mask, Projection, SpanBatch
+from processors.sparse import Cells, Exemplars
 
 
 class Instrument(Enum):
@@ -23,23 +24,53 @@ class Instrument(Enum):
 
     COUNTER = "counter"
     HISTOGRAM = "histogram"
+    NATIVE_HISTOGRAM = "native_histogram"
     GAUGE = "gauge"
 
 
 @dataclass(frozen=True, slots=True)
+class NativeShape:
+    """How fine a native histogram is.
+
+    ``schema`` is that of its deltas. A series with more than ``max_buckets`` halves its
+    resolution until they suffice; after ``min_reset_ms`` it begins anew at full resolution.
+    """
+
+    schema: int
+    max_buckets: int
+    min_reset_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
-    """A metric family. ``bounds`` are a histogram's finite upper bounds, ascending."""
+    """A metric family.
+
+    ``bounds`` are a classic histogram's finite upper bounds, ascending; ``shape`` is what a
+    native one has. A family of each of the two kinds may share a name.
+    """
 
     name: str
     instrument: Instrument
     help: str
     unit: str = ""
     bounds: tuple[float, ...] = ()
+    shape: NativeShape | None = None
 
     @property
     def width(self) -> int:
-        """Columns of this family's values: 1, or buckets incl. +Inf and the sum."""
-        return len(self.bounds) + 2 if self.instrument is Instrument.HISTOGRAM else 1
+        """Columns of this family's values.
+
+        1; for a classic histogram its buckets incl. +Inf and the sum; for a native one its
+        count, the count of its zero bucket, and the sum.
+        """
+        if self.instrument is Instrument.HISTOGRAM:
+            return len(self.bounds) + 2
+        return 3 if self.instrument is Instrument.NATIVE_HISTOGRAM else 1
+
+    @property
+    def series(self) -> int:
+        """Series of a label set: 1, or a classic histogram's buckets, sum and count."""
+        return len(self.bounds) + 3 if self.instrument is Instrument.HISTOGRAM else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +91,11 @@ class DeltaFrame:
     ``tenant``: code into ``tenants`` (uint32[g]). ``labels``: codes into ``strings``
     (uint32[g, k]), one column per label name; codes 0 and 1 are "no label".
     ``values``: for each family float64[g, width]: a counter's increment, a gauge's
-    value, or a histogram's count per bucket (not cumulative, +Inf last) and then the
-    sum. ``present``: for each family bool[g], where it was observed at all, or ``None``
-    for everywhere.
+    value, a classic histogram's count per bucket (not cumulative, +Inf last) and then the
+    sum, or a native one's count, zero count and sum. ``present``: for each family bool[g],
+    where it was observed at all, or ``None`` for everywhere. ``cells``: the buckets of each
+    native histogram; ``exemplars``: the slowest spans of each family; both ``None`` for a
+    family without, and empty when no family has any.
 
     What limits need to know: ``first`` (intp[g]) orders the label sets by their first
     appearance in the input, ``None``: as they stand; ``spans`` (float64[g]) is the number
@@ -80,6 +113,8 @@ class DeltaFrame:
     first: NDArray[np.intp] | None = None
     spans: NDArray[np.float64] | None = None
     is_info: bool = False
+    cells: tuple[Cells | None, ...] = ()
+    exemplars: tuple[Exemplars | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.tenant)
@@ -89,7 +124,9 @@ class DeltaFrame:
         return np.ones(len(self)) if self.spans is None else self.spans
 
     def take(self, rows: NDArray[np.intp]) -> DeltaFrame:
-        """The frame of these ``rows`` alone."""
+        """The frame of these ``rows`` (distinct) alone."""
+        place = np.full(len(self), -1, np.intp)
+        place[rows] = np.arange(len(rows))
         return replace(
             self,
             tenant=self.tenant[rows],
@@ -98,6 +135,8 @@ class DeltaFrame:
             present=tuple(mask if mask is None else mask[rows] for mask in self.present),
             first=None if self.first is None else self.first[rows],
             spans=None if self.spans is None else self.spans[rows],
+            cells=tuple(each and each.at(place) for each in self.cells),
+            exemplars=tuple(each and each.at(place) for each in self.exemplars),
         )
 
 

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from processors.batch import Codes, Mask, Projection, SpanBatch
 from processors.delta import (
@@ -27,11 +26,12 @@ from processors.delta import (
 from processors.enums import kind_text, status_text
 from processors.filters import Filter, FilterPolicy
 from processors.grouping import Groups, group
-from processors.histograms import observe
+from processors.histograms import HistogramSettings, Measured, count, duration_families, measure
 from processors.labels import INTRINSIC_LABELS, Dictionary, label_name, prefer, without_empty
 from processors.multiplier import Multiplier, MultiplierSettings
 from processors.settings import Settings
 from processors.span_names import template
+from processors.sparse import Spans
 from processors.target_info import IDENTITY, target_info, target_labels
 
 DEFAULT_BUCKETS = (
@@ -41,6 +41,9 @@ DEFAULT_BUCKETS = (
 """Seconds (tempo-behaviour.md 1.6)."""
 
 COUNT, LATENCY, SIZE = "count", "latency", "size"
+Told: TypeAlias = tuple[str, Instrument]
+"""A part and the instrument that tells it: latency may have two."""
+
 Sanitization: TypeAlias = Literal["", "dry_run", "enabled"]
 """Whether span names are replaced by their templates; ``dry_run`` only counts."""
 
@@ -99,11 +102,12 @@ class SpanMetrics(Stateless):
         parts: Collection[str] = PARTS,
         *,
         sanitization: Sanitization = "",
+        histograms: HistogramSettings | None = None,
     ) -> None:
         self._config = config
         self._sanitization = sanitization
-        self._bounds = tuple(sorted(config.histogram_buckets))
-        self._names = _names(config, self._bounds, parts)
+        self._histograms = histograms or HistogramSettings()
+        self._names = _names(config, self._histograms, parts)
         self._filter = Filter(config.filter_policies)
         self._multiplier = Multiplier(
             config.span_multiplier_key,
@@ -198,61 +202,72 @@ class SpanMetrics(Stateless):
             rows["span_kind"] = dictionary.codes(batch.kind[groups.first], kind_text)
         if on.status_code:
             rows["status_code"] = dictionary.codes(batch.status[groups.first], status_text)
-        values, spans = self._measure(batch, groups), groups.count()
+        measured, spans = self._measure(batch, groups), groups.count()
         for service_label, families in self._names:
             names = (service_label if label == "service" else label for label in rows)
+            told = [measured[each] for each in families]
             yield DeltaFrame(
                 schema=Schema(label_names=tuple(names), families=tuple(families.values())),
                 tenants=batch.records.tenants,
                 tenant=batch.tenant()[groups.first],
                 strings=dictionary.text(),
                 labels=_table(list(rows.values()), len(groups)),
-                values=tuple(values[part] for part in families),
+                values=tuple(each.values for each in told),
                 present=(None,) * len(families),
                 first=groups.first,
                 spans=spans,
+                cells=tuple(each.cells for each in told),
+                exemplars=tuple(each.exemplars for each in told),
             )
 
-    def _measure(self, batch: SpanBatch, groups: Groups) -> dict[str, NDArray[np.float64]]:
-        """What each part counts in each group; sizes are of the spans that came."""
+    def _measure(self, batch: SpanBatch, groups: Groups) -> Mapping[Told, Measured]:
+        """What each family counts in each group; sizes are of the spans that came."""
         weights = None if self._multiplier.is_one else self._multiplier.of(batch)
-        calls = groups.count() if weights is None else groups.sum(weights)
-        return {
-            COUNT: calls[:, np.newaxis],
-            LATENCY: observe(groups, batch.duration_s(), self._bounds, weights),
-            SIZE: groups.sum(batch.size_bytes)[:, np.newaxis],
-        }
+        seconds = batch.duration_s()
+        spans = None
+        if self._histograms.exemplars:
+            spans = Spans(batch.trace_id, batch.span_id, batch.end_ns)
+        measured = {}
+        for (part, instrument), family in self._names[0][1].items():
+            if part == COUNT:
+                found = count(groups, weights, spans, seconds)
+            elif part == SIZE:
+                found = Measured(groups.sum(batch.size_bytes)[:, np.newaxis])
+            else:
+                found = measure(family, groups, seconds, weights, spans)
+            measured[part, instrument] = found
+        return measured
 
 
 def _names(
-    config: SpanMetricsConfig, bounds: tuple[float, ...], parts: Collection[str]
-) -> Sequence[tuple[str, Mapping[str, Family]]]:
-    """(label of the service, part -> family) for each kind of names that is on."""
-    count, size = "Spans.", "Size of spans as they came."
-    latency = "Duration of spans."
-    tempo = {
-        COUNT: Family("traces_spanmetrics_calls_total", Instrument.COUNTER, count),
-        LATENCY: Family(
-            "traces_spanmetrics_latency", Instrument.HISTOGRAM, latency, "seconds", bounds
-        ),
-        SIZE: Family("traces_spanmetrics_size_total", Instrument.COUNTER, size, "bytes"),
-    }
-    otel = {
-        COUNT: Family("traces_span_metrics_calls_total", Instrument.COUNTER, count),
-        LATENCY: Family(
-            "traces_span_metrics_duration_seconds",
-            Instrument.HISTOGRAM,
-            latency,
-            "seconds",
-            bounds,
-        ),
-    }
-    known = {"tempo": ("service", tempo), "otel": ("service_name", otel)}
-    chosen = known.values() if config.metric_names == "both" else [known[config.metric_names]]
-    return [
-        (label, {part: family for part, family in families.items() if part in parts})
-        for label, families in chosen
-    ]
+    config: SpanMetricsConfig, histograms: HistogramSettings, parts: Collection[str]
+) -> Sequence[tuple[str, Mapping[Told, Family]]]:
+    """(label of the service, families) for each kind of names that is on; Tempo's first."""
+    of_service = {"tempo": "service", "otel": "service_name"}
+    kinds = of_service if config.metric_names == "both" else [config.metric_names]
+    bounds = tuple(sorted(config.histogram_buckets))
+    return [(of_service[kind], _families(kind, bounds, histograms, parts)) for kind in kinds]
+
+
+def _families(
+    kind: str, bounds: tuple[float, ...], histograms: HistogramSettings, parts: Collection[str]
+) -> Mapping[Told, Family]:
+    """The families of ``parts`` under Tempo's names or OpenTelemetry's, which have no size."""
+    is_tempo = kind == "tempo"
+    prefix = "traces_spanmetrics" if is_tempo else "traces_span_metrics"
+    latency = f"{prefix}_latency" if is_tempo else f"{prefix}_duration_seconds"
+    counter = Instrument.COUNTER
+    families: dict[Told, Family] = {}
+    if COUNT in parts:
+        families[COUNT, counter] = Family(f"{prefix}_calls_total", counter, "Spans.")
+    if LATENCY in parts:
+        text = "Duration of spans."
+        for instrument, family in duration_families(latency, text, bounds, histograms).items():
+            families[LATENCY, instrument] = family
+    if SIZE in parts and is_tempo:
+        text = "Size of spans as they came."
+        families[SIZE, counter] = Family(f"{prefix}_size_total", counter, text, "bytes")
+    return families
 
 
 def _templates(batch: SpanBatch, dictionary: Dictionary) -> tuple[Codes, Mask]:

@@ -55,6 +55,13 @@ def _zero_or(least: str, most: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _check_factor(factor: float) -> float:
+    """0 stands for the default."""
+    if factor and not factor > 1:
+        raise ValueError("expected a number over 1")
+    return factor
+
+
 class GeneratorLimits(Block):
     """What may differ from tenant to tenant; what is not given is as it is for all."""
 
@@ -75,8 +82,22 @@ class GeneratorLimits(Block):
     span_name_sanitization: Literal["", "dry_run", "enabled"] | None = None
     """Replace what looks like an id in span names by `<_>`, so that one operation has one name;
     `dry_run` only counts the spans whose name would change."""
+    generate_native_histograms: Literal["classic", "native", "both"] | None = None
+    """Which histograms durations make; if not given: `classic`."""
+    native_histogram_bucket_factor: Annotated[float, AfterValidator(_check_factor)] | None = None
+    """How much a bucket of a native histogram may grow over the one before; 0 or not given: 1.1."""
+    native_histogram_max_bucket_number: Annotated[int, Field(ge=0)] | None = None
+    """Most buckets of a native histogram before its resolution is halved; 0 or not given: 100."""
+    native_histogram_min_reset_duration: Annotated[DurationMs, duration("0s", "876000h")] | None = (
+        None
+    )
+    """A native histogram of reduced resolution begins anew after this time; 0 or not given: 15m."""
     trace_id_label_name: LabelName | None = None
     """The label of an exemplar that holds the trace id; if not given: `traceID`."""
+    max_exemplars: Annotated[int, Field(ge=0)] | None = None
+    """Most exemplars of a tenant in a tick, the slowest first; 0: none; if not given: 10000."""
+    stale_duration: Annotated[DurationMs, _zero_or("1s", "876000h")] | None = None
+    """A series without news for this long ends; 0: as in `metrics_generator.registry`."""
     max_active_series: Annotated[int, Field(ge=0)] | None = None
     """Most series of a tenant in one worker, with `limiter_type: series`; 0: no limit. What has no
     room counts in one series a metric with the label `metric_overflow="true"`."""

@@ -30,10 +30,6 @@ NOT_YET: Mapping[str, object] = {
     f"{_REMOTE_WRITE}.azuread": {},
     f"{_REMOTE_WRITE}.google_iam": {},
     f"{_REMOTE_WRITE}.metadata_config": {},
-    f"{_LIMITS}.generate_native_histograms": "classic",
-    f"{_LIMITS}.native_histogram_bucket_factor": 1.1,
-    f"{_LIMITS}.native_histogram_max_bucket_number": 100,
-    f"{_LIMITS}.native_histogram_min_reset_duration": "15m",
     f"{_LIMITS}.remote_write_headers": {},
 }
 """Keys without an implementation, each with its default, the one value that is taken."""
@@ -62,7 +58,7 @@ NO_EFFECT: Mapping[str, str] = {
     f"{_GENERATOR}.storage.remote_write_flush_deadline": (
         "server.shutdown_timeout bounds the last tick and its delivery"
     ),
-    f"{_REMOTE_WRITE}.send_exemplars": "exemplars are not supported yet",
+    f"{_REMOTE_WRITE}.send_exemplars": "overrides decide about exemplars (max_exemplars)",
     f"{_REMOTE_WRITE}.send_native_histograms": (
         "overrides decide about native histograms (generate_native_histograms)"
     ),
@@ -70,7 +66,6 @@ NO_EFFECT: Mapping[str, str] = {
     f"{_REMOTE_WRITE}.queue_config.min_shards": "there are as many requests as a tick needs",
     f"{_REMOTE_WRITE}.queue_config.batch_send_deadline": "a tick is sent at once",
     f"{_LIMITS}.processor.service_graphs.workers": _NO_WORKERS,
-    f"{_LIMITS}.trace_id_label_name": "exemplars are not supported yet",
     f"{_LIMITS}.ring_size": _RING,
     f"{_LIMITS}.forwarder": _OTHER_PART,
     "overrides.defaults.ingestion": _OTHER_PART,

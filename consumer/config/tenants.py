@@ -20,6 +20,8 @@ from consumer.config.overrides import (
 from consumer.config.partial import merged
 from consumer.errors import ConfigError, Problem
 from consumer.registry.settings import TenantLimits
+from processors.delta import NativeShape
+from processors.histograms import HistogramSettings, schema_of
 from processors.host_info import HostInfoConfig
 from processors.service_graphs import ServiceGraphsConfig
 from processors.span_metrics import Sanitization, SpanMetricsConfig
@@ -37,6 +39,7 @@ class Processing:
     """Without ``workers``, which has no effect."""
     host_info: HostInfoConfig
     span_name_sanitization: Sanitization
+    histograms: HistogramSettings
 
     def parts(self, processor: str, whole: Sequence[str]) -> frozenset[str]:
         """The parts of ``processor`` that run: ``whole`` if it is listed, and those listed.
@@ -59,7 +62,6 @@ class TenantSettings:
     interval_ms: int
     """Time between two collections."""
     disable_collection: bool
-    trace_id_label_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +137,40 @@ def _settings(config: Config, layers: Sequence[_Layer], problems: list[Problem])
             service_graphs=processor.service_graphs.model_copy(update={"workers": 0}),
             host_info=processor.host_info,
             span_name_sanitization=limits.span_name_sanitization or "",
+            histograms=_histograms(limits),
         ),
         limits=TenantLimits(
             max_active_series=limits.max_active_series or 0,
             max_active_entities=limits.max_active_entities or 0,
             max_cardinality_per_label=limits.max_cardinality_per_label or 0,
+            max_exemplars=_max_exemplars(limits),
+            stale_ms=limits.stale_duration or 0,
+            trace_id_label=limits.trace_id_label_name or "traceID",
         ),
         slack_ms=limits.ingestion_time_range_slack or static.metrics_ingestion_time_range_slack,
         interval_ms=limits.collection_interval or static.registry.collection_interval,
         disable_collection=limits.disable_collection or False,
-        trace_id_label_name=limits.trace_id_label_name or "traceID",
     )
+
+
+def _histograms(limits: GeneratorLimits) -> HistogramSettings:
+    """tempo-behaviour.md 3.13; what is 0 is as by default."""
+    kinds = limits.generate_native_histograms or "classic"
+    shape = NativeShape(
+        schema=schema_of(limits.native_histogram_bucket_factor or 1.1),
+        max_buckets=limits.native_histogram_max_bucket_number or 100,
+        min_reset_ms=limits.native_histogram_min_reset_duration or 900_000,
+    )
+    return HistogramSettings(
+        classic=kinds != "native",
+        native=kinds != "classic",
+        shape=shape,
+        exemplars=_max_exemplars(limits) > 0,
+    )
+
+
+def _max_exemplars(limits: GeneratorLimits) -> int:
+    return 10_000 if limits.max_exemplars is None else limits.max_exemplars
 
 
 def _checked(processor: ProcessorConfig, path: str, problems: list[Problem]) -> ProcessorConfig:

@@ -90,7 +90,7 @@ class Limits:
         self.any_series = any(each.max_active_series for each in given)
         self.any_entities = any(each.max_active_entities for each in given)
         self.any_cardinality = any(each.max_cardinality_per_label for each in given)
-        self._arrays = np.zeros((0, 3), np.int64)
+        self._arrays = np.zeros((0, 4), np.int64)
 
     def of(self, tenant: str) -> TenantLimits:
         """The limits of ``tenant``."""
@@ -111,11 +111,21 @@ class Limits:
         """``max_cardinality_per_label``."""
         return self._known()[:, 2]
 
+    @property
+    def stale(self) -> Numbers:
+        """``stale_ms``."""
+        return self._known()[:, 3]
+
     def _known(self) -> Numbers:
         names = self._tenants.text[len(self._arrays) :]
         if names:
             added = [
-                (one.max_active_series, one.max_active_entities, one.max_cardinality_per_label)
+                (
+                    one.max_active_series,
+                    one.max_active_entities,
+                    one.max_cardinality_per_label,
+                    one.stale_ms,
+                )
                 for one in map(self.of, names)
             ]
             self._arrays = np.vstack([self._arrays, np.array(added, np.int64)])

@@ -3,20 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from consumer.registry.settings import TenantLimits
+from consumer.registry.sparse import Buckets
 from consumer.registry.table import Flags, Life, SeriesTable, Slots
-from consumer.remote_write.series import MetricType, SeriesBlock
+from consumer.remote_write.series import Exemplars as TickExemplars
+from consumer.remote_write.series import MetricType, NativeHistograms, SeriesBlock
 from processors.delta import Family, Instrument
+from processors.histograms import ZERO_THRESHOLD
+from processors.sparse import Exemplars
 
 _TYPES = {
     Instrument.COUNTER: MetricType.COUNTER,
     Instrument.GAUGE: MetricType.GAUGE,
     Instrument.HISTOGRAM: MetricType.HISTOGRAM,
+    Instrument.NATIVE_HISTOGRAM: MetricType.HISTOGRAM,
 }
+
+
+@dataclass(slots=True)
+class ExemplarBudget:
+    """How many exemplars a tenant may still get in this tick, and how they are labelled."""
+
+    left: int
+    label: str
+
+    @classmethod
+    def of(cls, limits: TenantLimits) -> ExemplarBudget:
+        """A whole tick's."""
+        return cls(limits.max_exemplars, limits.trace_id_label)
+
+    def grant(self, asked: Exemplars | None) -> Exemplars | None:
+        """What there is room for of ``asked``, the slowest spans first."""
+        if asked is None or not len(asked) or not self.left:
+            return None
+        if len(asked) > self.left:
+            slowest = np.argsort(-asked.seconds, kind="stable")[: self.left]
+            asked = asked.where(np.sort(slowest))
+        self.left -= len(asked)
+        return asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +60,57 @@ class Telling:
     constant_labels: dict[str, str]
     start_ms: int
     outdated: Flags
+    budget: ExemplarBudget
 
     def blocks(self, slots: Slots) -> Iterator[SeriesBlock]:
         """The blocks of the series in ``slots``."""
-        for column, family in enumerate(self.table.families):
+        for column in range(len(self.table.families)):
             life = self.table.life[slots, column]
             told = slots[life >= Life.NEWBORN]
             if len(told):
-                samples = _samples(family, self.table.values[column][told])
-                newborn = self.table.life[told, column] == Life.NEWBORN
-                ended = self.outdated[told, column]
-                for series, values in samples:
-                    yield self._block(family, series, told, (values, newborn, ended))
+                yield from self._told(column, told)
             replaced = slots[life == Life.ENDED]
             if len(replaced):
                 yield from self._stale(column, replaced)
+
+    def _told(self, column: int, slots: Slots) -> Iterator[SeriesBlock]:
+        """The blocks of one family, with the exemplars that it has to tell."""
+        family, values = self.table.families[column], self.table.values[column][slots]
+        newborn = self.table.life[slots, column] == Life.NEWBORN
+        ended = self.outdated[slots, column]
+        exemplars = None
+        if column in self.table.exemplars:
+            exemplars = self.budget.grant(self.table.exemplars[column].take(slots))
+        if family.shape is not None:
+            block = self._block(family, (family.name, ""), slots, (values[:, 0], newborn, ended))
+            histograms = _native(self.table.cells[column].of(slots), values)
+            yield replace(block, histograms=histograms, exemplars=self._exemplars(exemplars))
+            return
+        is_counter = family.instrument is Instrument.COUNTER
+        buckets = {f"{family.name}_bucket"} if not is_counter else {family.name}
+        bucket = 0
+        for series, samples in _samples(family, values):
+            block = self._block(family, series, slots, (samples, newborn, ended))
+            if exemplars is not None and series[0] in buckets:
+                of_bucket = exemplars.where(exemplars.bucket == bucket)
+                block = replace(block, exemplars=self._exemplars(of_bucket, is_one=is_counter))
+                bucket += 1
+            yield block
+
+    def _exemplars(
+        self, exemplars: Exemplars | None, *, is_one: bool = False
+    ) -> TickExemplars | None:
+        """As remote write has them; ``is_one``: each stands for one, not for its seconds."""
+        if exemplars is None or not len(exemplars):
+            return None
+        return TickExemplars(
+            row=exemplars.row,
+            value=np.ones(len(exemplars)) if is_one else exemplars.seconds,
+            trace_id=exemplars.trace_id,
+            span_id=exemplars.span_id,
+            time_ms=exemplars.time_ms,
+            trace_id_label=self.budget.label,
+        )
 
     def _stale(self, column: int, slots: Slots) -> Iterator[SeriesBlock]:
         """Stale markers for the series of a family that its rival does not tell."""
@@ -83,6 +148,19 @@ class Telling:
             start_ms=np.full(len(slots), self.start_ms, np.int64),
             ended=ended,
         )
+
+
+def _native(buckets: Buckets, values: NDArray[np.float64]) -> NativeHistograms:
+    return NativeHistograms(
+        schema=buckets.schema,
+        zero_threshold=ZERO_THRESHOLD,
+        count=values[:, 0],
+        zero_count=values[:, 1],
+        sum=values[:, 2],
+        offsets=buckets.offsets,
+        bucket=buckets.bucket,
+        bucket_count=buckets.count,
+    )
 
 
 def series_names(family: Family) -> list[tuple[str, str]]:

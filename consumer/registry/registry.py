@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumer.registry.admission import Admission, Arrival, Changes, Limits, Usage
-from consumer.registry.blocks import Telling, by_tenant
+from consumer.registry.blocks import ExemplarBudget, Telling, by_tenant
 from consumer.registry.cardinality import OVERFLOW_VALUE, Labelled, ValueLimiter
 from consumer.registry.hashes import LabelHashes
 from consumer.registry.limiter import by_tenant_of
@@ -100,11 +100,15 @@ class Registry:
         collected_ms = self._collected_by_tenant()
         # What came since the last collection was never sent, so it is sent before the
         # series ends, however long that collection is ago.
-        before_ms = np.minimum(time_ms - self._settings.stale_ms, collected_ms)
+        stale_ms = np.where(self._limits.stale > 0, self._limits.stale, self._settings.stale_ms)
+        before_ms = np.minimum(time_ms - stale_ms, collected_ms)
         before_ms[~due] = _NEVER_MS
         told: dict[str, list[SeriesBlock]] = {}
+        budgets: dict[str, ExemplarBudget] = {}
         for table in (*self._tables.values(), self._overflow):
             outdated = table.outdated(before_ms)
+            for cells in table.cells.values():
+                cells.fit()
             slots = table.occupied()
             slots = slots[due[table.rows[slots, 0]]]
             for tenant, of_tenant in by_tenant(table, slots, self._tenants.text):
@@ -112,7 +116,8 @@ class Registry:
                 interval_ms = known_ms.get(tenant, self._settings.interval_ms)
                 start_ms = max(before + 1, time_ms - interval_ms)
                 constant = self._constant_labels(tenant)
-                telling = Telling(table, self._strings.text, constant, start_ms, outdated)
+                budget = budgets.setdefault(tenant, ExemplarBudget.of(self._limits.of(tenant)))
+                telling = Telling(table, self._strings.text, constant, start_ms, outdated, budget)
                 told.setdefault(tenant, []).extend(telling.blocks(of_tenant))
             self._age(table, outdated, due[table.rows[:, 0]], time_ms)
         names = np.array(self._tenants.text, object)[~due].tolist()
@@ -269,7 +274,7 @@ class Registry:
     def _add_overflow(self, frame: DeltaFrame, refused: Flags, time_ms: int) -> None:
         """Add up, by tenant, what is ``refused`` of ``frame`` in the overflow series."""
         tenants = len(frame.tenants)
-        values = []
+        values, places = [], []
         for index, family in enumerate(frame.schema.families):
             of_family = np.flatnonzero(refused[:, index])
             total = np.zeros((tenants, family.width))
@@ -278,6 +283,7 @@ class Registry:
             else:
                 np.add.at(total, frame.tenant[of_family], frame.values[index][of_family])
             values.append(total)
+            places.append(np.where(refused[:, index], frame.tenant.astype(np.intp), -1))
         present = np.zeros((tenants, refused.shape[1]), np.bool_)
         np.logical_or.at(present, frame.tenant, refused)
         rows = np.zeros((tenants, 2), np.uint32)
@@ -291,6 +297,10 @@ class Registry:
             present=(None,) * len(values),
             first=None,
             spans=None,
+            cells=tuple(c and c.at(place) for c, place in zip(frame.cells, places, strict=False)),
+            exemplars=tuple(
+                e and e.at(place) for e, place in zip(frame.exemplars, places, strict=False)
+            ),
         )
         keys = self._overflow.keys(rows)
         columns = self._overflow.columns(frame.schema.families)
@@ -309,18 +319,21 @@ class Registry:
         newborn = (table.life == Life.NEWBORN) & due[:, np.newaxis]
         born = table.tenants(newborn)
         table.life[newborn] = Life.LIVE
+        for column, cells in table.cells.items():
+            cells.begin(np.flatnonzero(newborn[:, column]), time_ms)
         over = (table.life == Life.ENDED) & due[:, np.newaxis]
         gone = table.tenants(outdated)
         table.clear(outdated | over)
         replaced = table.succeed(time_ms, due)
         gone += table.tenants(replaced)
         table.clear(replaced, Life.ENDED)
+        restarted = table.tenants(table.restart(time_ms, due))
         empty = table.sweep(np.flatnonzero((outdated | over).any(axis=1)))
         if table is not self._overflow:
             self._admission.left(table, empty)
             self._admission.ended(gone)
             self._changes.added += self._named(born)
-            self._changes.removed += self._named(gone)
+            self._changes.removed += self._named(gone + restarted)
 
     def _named(self, counts: NDArray[np.int64]) -> Counter[str]:
         names = self._tenants.text

@@ -37,6 +37,12 @@ class TenantLimits:
     max_active_series: int = 0
     max_active_entities: int = 0
     max_cardinality_per_label: int = 0
+    max_exemplars: int = 10_000
+    """In one tick; 0 is none at all."""
+    stale_ms: int = 0
+    """When a series without deltas ends; 0: as the registry's settings say."""
+    trace_id_label: str = "traceID"
+    """The label of an exemplar that holds the trace id."""
 
 
 NO_LIMITS = TenantLimits()

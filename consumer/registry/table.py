@@ -1,19 +1,20 @@
 """The series of one set of label names as arrays: a slot for each label set of a tenant.
 
 Metric families are columns of the table, whatever frames they come in: a family goes on
-counting when others come or go. Families of one name with other bounds are *rivals*:
-a label set tells one of them at a time.
+counting when others come or go. Families of one name and instrument with other bounds are
+*rivals*: a label set tells one of them at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from enum import IntEnum
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from consumer.registry.sparse import CellStore, ExemplarStore
 from processors.batch import ABSENT
 from processors.delta import DeltaFrame, Family, Instrument
 
@@ -48,7 +49,8 @@ class SeriesTable:
     :class:`processors.delta.DeltaFrame`), ``life`` (int8[room, families]) a :class:`Life`,
     ``updated_ms`` (int64[room, families]) when a frame with it last had the label set.
     ``sizes`` (int64[families]) is the number of series of each. ``hashes`` (uint64[room])
-    are the caller's. ``label_names`` are what the labels are called outside.
+    are the caller's. ``label_names`` are what the labels are called outside. ``cells`` and
+    ``exemplars`` are by column, of those that have any.
     """
 
     def __init__(self, label_names: Sequence[str]) -> None:
@@ -60,9 +62,11 @@ class SeriesTable:
         self.life = np.zeros((0, 0), np.int8)
         self.updated_ms = np.zeros((0, 0), np.int64)
         self.hashes = np.zeros(0, np.uint64)
+        self.cells: dict[int, CellStore] = {}
+        self.exemplars: dict[int, ExemplarStore] = {}
         self.rivals: list[list[int]] = []
         """The columns of each name that has several."""
-        self._columns: dict[tuple[str, Instrument, tuple[float, ...]], int] = {}
+        self._columns: dict[Hashable, int] = {}
         self._slots: dict[bytes, int] = {}
         self._free: list[int] = []
         self._end = 0
@@ -102,6 +106,7 @@ class SeriesTable:
         is_distinct = len(np.unique(slots)) == len(slots)
         for index, column in enumerate(columns.tolist()):
             values = self.values[column]
+            place = slots if fed is None else np.where(fed[:, index], slots, -1)
             mask = slice(None) if fed is None else fed[:, index]
             at, added = slots[mask], frame.values[index][mask]
             if frame.schema.families[index].instrument is Instrument.GAUGE:
@@ -110,6 +115,7 @@ class SeriesTable:
                 values[at] += added
             else:
                 np.add.at(values, at, added)
+            self._attach(index, column, frame, place)
         if len(columns) == len(self.families):
             self.updated_ms[slots] = time_ms
         else:
@@ -158,6 +164,10 @@ class SeriesTable:
         other.life[others[:, np.newaxis], columns] = self.life[slots]
         other.updated_ms[others[:, np.newaxis], columns] = self.updated_ms[slots]
         other.hashes[others] = self.hashes[slots]
+        for column, cells in self.cells.items():
+            cells.move(slots, other.cells[int(columns[column])], others)
+        for column, exemplars in self.exemplars.items():
+            exemplars.move(slots, other.exemplars_of(int(columns[column])), others)
         distinct = np.unique(slots)
         gone = np.zeros(self.life.shape, np.bool_)
         gone[distinct] = True
@@ -198,6 +208,28 @@ class SeriesTable:
         self.life[series] = life
         for column in np.flatnonzero(series.any(axis=0)).tolist():
             self.values[column][series[:, column]] = 0.0
+            if column in self.cells:
+                self.cells[column].clear(series[:, column])
+            if column in self.exemplars:
+                self.exemplars[column].clear(series[:, column])
+
+    def restart(self, time_ms: int, due: Flags) -> Flags:
+        """Let native histograms of reduced resolution begin anew, after they were told.
+
+        Those in slots that are ``due`` (bool[room]) and old enough; returns which
+        (bool[room, families]).
+        """
+        restarted = np.zeros(self.life.shape, np.bool_)
+        for column, cells in self.cells.items():
+            is_live = due & (self.life[:, column] == Life.LIVE)
+            restarted[:, column] = is_live & cells.outgrown(time_ms)
+        if restarted.any():
+            self.clear(restarted, Life.NEWBORN)
+        return restarted
+
+    def exemplars_of(self, column: int) -> ExemplarStore:
+        """The exemplars of a column, which has some from now on."""
+        return self.exemplars.setdefault(column, ExemplarStore())
 
     def succeed(self, time_ms: int, due: Flags) -> Flags:
         """Let what is held in slots that are ``due`` (bool[room]) begin.
@@ -231,6 +263,13 @@ class SeriesTable:
         used = [(slot, self.rows[slot].tobytes()) for slot in self._slots.values()]
         self._slots = {key: slot for slot, key in used}
 
+    def _attach(self, index: int, column: int, frame: DeltaFrame, place: Slots) -> None:
+        """Add what goes with some rows of family ``index``; ``place`` is their slot or -1."""
+        if frame.cells and (cells := frame.cells[index]) is not None:
+            self.cells[column].add(cells.at(place))
+        if frame.exemplars and (exemplars := frame.exemplars[index]) is not None:
+            self.exemplars_of(column).add(exemplars.at(place))
+
     def _begin(self, slots: Slots, columns: Slots, fed: Flags | None) -> tuple[Slots, Slots]:
         states = self.life[slots][:, columns]
         is_born = states < Life.HELD
@@ -250,16 +289,19 @@ class SeriesTable:
         return born, column
 
     def _column(self, family: Family) -> int:
-        identity = (family.name, family.instrument, family.bounds)
+        identity = (family.name, family.instrument, family.bounds, family.shape)
         column = self._columns.get(identity)
         if column is None:
             column = self._columns[identity] = len(self.families)
             self.families.append(family)
-            self.sizes = np.append(self.sizes, series_of_family(family.width))
+            self.sizes = np.append(self.sizes, family.series)
             self.values.append(np.zeros((len(self.rows), family.width)))
             self.life = _widened(self.life, len(self.rows))
             self.updated_ms = _widened(self.updated_ms, len(self.rows))
-            names = [each.name for each in self.families]
+            if family.shape is not None:
+                self.cells[column] = CellStore(family.shape)
+                self.cells[column].grow(len(self.rows))
+            names = [(each.name, each.instrument) for each in self.families]
             same = {name: [at for at, each in enumerate(names) if each == name] for name in names}
             self.rivals = [columns for columns in same.values() if len(columns) > 1]
         return column
@@ -282,11 +324,8 @@ class SeriesTable:
         self.life = _grown(self.life, room)
         self.updated_ms = _grown(self.updated_ms, room)
         self.hashes = _grown(self.hashes, room)
-
-
-def series_of_family(width: int) -> int:
-    """Series of a label set: 1, or for a histogram its buckets, the sum and the count."""
-    return 1 if width == 1 else width + 1
+        for cells in self.cells.values():
+            cells.grow(room)
 
 
 def _grown(array: NDArray[_Any], room: int) -> NDArray[_Any]:

@@ -48,11 +48,8 @@ def _only(block: SeriesBlock, rows: NDArray[np.intp]) -> SeriesBlock:
     """The block cut down to ``rows`` and the strings that they use."""
     used, codes = np.unique(block.labels[rows], return_inverse=True)
     return replace(
-        block,
+        block.cut(rows),
         labels=codes.reshape(len(rows), block.labels.shape[1]).astype(np.uint32),
         strings=[block.strings[code] for code in used.tolist()],
-        values=block.values[rows],
-        newborn=block.newborn[rows],
-        start_ms=block.start_ms[rows],
-        ended=block.ended[rows],
+        exemplars=None,
     )

@@ -3,8 +3,9 @@
 Written by hand because a protobuf object per label costs more than everything else the
 sender does. A label's bytes are made once per distinct value of an encoding and then only
 joined. Wire format: prometheus.WriteRequest{timeseries=1}, TimeSeries{labels=1,
-samples=2}, Label{name=1, value=2}, Sample{value=1, timestamp=2} (remote write
-specification 1.0, "Protobuf messages").
+samples=2, exemplars=3, histograms=4}, Label{name=1, value=2}, Sample{value=1, timestamp=2},
+Exemplar{labels=1, value=2, timestamp=3} (remote write specification 1.0, "Protobuf
+messages").
 
 Bounds: beside its input an encoding holds one request and the rows of one slice (at most
 ``max_samples`` series), plus a fragment for each distinct label.
@@ -12,24 +13,32 @@ Bounds: beside its input an encoding holds one request and the rows of one slice
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, starmap
 from operator import add
+from typing import TypeAlias
 
 import numpy as np
 import snappy
 from numpy.typing import NDArray
 
-from consumer.remote_write.labels import LabelEncoder, varint
+from consumer.remote_write.labels import LabelEncoder, encode_label, varint
+from consumer.remote_write.native_histograms import empty_field, histogram_field
 from consumer.remote_write.request import Dropped, EncodedRequest, Limits
 from consumer.remote_write.series import MetricType, SeriesBlock
 
 STALE_NAN_BITS = 0x7FF0000000000002
 NORMAL_NAN_BITS = 0x7FF8000000000001
 
+EXEMPLAR, HISTOGRAM = b"\x1a", b"\x22"
+"""The tags of TimeSeries.exemplars and TimeSeries.histograms."""
+
 INT64 = 0xFFFFFFFFFFFFFFFF
+
+Labels: TypeAlias = tuple[tuple[str, str], ...]
 
 
 def encode(
@@ -38,8 +47,9 @@ def encode(
     """The requests for one tenant's ``blocks`` at ``time_ms``, encoded as they are asked for.
 
     A newborn cumulative series whose ``start_ms`` is before ``time_ms`` gets a zero
-    sample there, so that a receiver sees its first increment. Series that cannot be
-    encoded are left out alone and reported to ``dropped``.
+    sample there, so that a receiver sees its first increment. Native histograms and
+    exemplars go with their series. Series that cannot be encoded are left out alone and
+    reported to ``dropped``.
     """
     labels = LabelEncoder()
     request = _Request(limits)
@@ -58,23 +68,33 @@ class _Rows:
     def __init__(self, block: SeriesBlock, rows: slice, time_ms: int) -> None:
         self._block = block
         self._rows = rows
-        self.samples = sample_fields(block.values[rows], block.ended[rows], time_ms)
-        self.counts = [1] * len(self.samples)
+        part = block.cut(rows)
+        self.samples = samples_of(part, time_ms, HISTOGRAM)
+        self.are_histograms = part.histograms is not None
+        self.zeros = [b""] * len(part)
+        self.exemplars = [b""] * len(part)
+        self.counts = [1] * len(part)
+        self.exemplar_counts = [0] * len(part)
         self.labels: list[bytes] = []
         self.headers: list[bytes] = []
         self.sizes: list[int] = []
-        if block.type is not MetricType.GAUGE:
-            self._add_zeros(time_ms)
+        if part.type is not MetricType.GAUGE:
+            self._add_zeros(part, time_ms)
+        for row, field in exemplar_fields(part, EXEMPLAR, _exemplar_labels):
+            self.exemplars[row] += field
+            self.exemplar_counts[row] += 1
 
-    def _add_zeros(self, time_ms: int) -> None:
-        starts = self._block.start_ms[self._rows]
+    def _add_zeros(self, part: SeriesBlock, time_ms: int) -> None:
         zeros: dict[int, bytes] = {}
-        for row in np.flatnonzero(self._block.newborn[self._rows] & (starts < time_ms)).tolist():
-            start_ms = int(starts[row])
-            zero = zeros.get(start_ms)
-            if zero is None:
-                zero = zeros[start_ms] = sample_field(bytes(8), start_ms)
-            self.samples[row] = zero + self.samples[row]
+        for row in np.flatnonzero(part.newborn & (part.start_ms < time_ms)).tolist():
+            start_ms = int(part.start_ms[row])
+            if part.histograms is not None:
+                one = part.histograms.cut(slice(row, row + 1))
+                zero = empty_field(HISTOGRAM, one, start_ms)
+            else:
+                zero = zeros.get(start_ms) or sample_field(bytes(8), start_ms)
+                zeros[start_ms] = zero
+            self.zeros[row] = zero
             self.counts[row] = 2
 
     def label(self, encoder: LabelEncoder, dropped: Dropped) -> None:
@@ -86,9 +106,13 @@ class _Rows:
             kept = [row for row in range(len(self.samples)) if row not in invalid]
             labels = [labels[row] for row in kept]
             self.samples = [self.samples[row] for row in kept]
+            self.zeros = [self.zeros[row] for row in kept]
+            self.exemplars = [self.exemplars[row] for row in kept]
             self.counts = [self.counts[row] for row in kept]
+            self.exemplar_counts = [self.exemplar_counts[row] for row in kept]
         self.labels = labels
-        lengths = list(map(add, map(len, labels), map(len, self.samples)))
+        columns = (labels, self.zeros, self.samples, self.exemplars)
+        lengths = [sum(map(len, row)) for row in zip(*columns, strict=True)]
         self.headers = list(map(encoder.headers.__getitem__, lengths))
         self.sizes = list(map(add, lengths, map(len, self.headers)))
 
@@ -97,11 +121,8 @@ class _Rows:
 
     def join(self, rows: slice) -> bytes:
         """The bytes of ``rows``, one after another."""
-        return b"".join(
-            chain.from_iterable(
-                zip(self.headers[rows], self.labels[rows], self.samples[rows], strict=True)
-            )
-        )
+        columns = (self.headers, self.labels, self.zeros, self.samples, self.exemplars)
+        return b"".join(chain.from_iterable(zip(*(each[rows] for each in columns), strict=True)))
 
 
 class _Request:
@@ -143,8 +164,15 @@ class _Request:
     def take(self) -> EncodedRequest:
         """Close the request and begin another."""
         body = snappy.compress(b"".join(self._parts))
-        pieces = _Pieces(self._pieces)
-        request = EncodedRequest(body, self.series, self._samples, origin=pieces)
+        native = sum(sum(rows.counts[at]) for rows, at in self._pieces if rows.are_histograms)
+        request = EncodedRequest(
+            body,
+            self.series,
+            self._samples,
+            histograms=native,
+            exemplars=sum(sum(rows.exemplar_counts[at]) for rows, at in self._pieces),
+            origin=_Pieces(self._pieces),
+        )
         self._clear()
         return request
 
@@ -157,9 +185,17 @@ class _Pieces:
 
     def split(self) -> Sequence[EncodedRequest]:
         """Zero samples apart from the others, else two halves."""
-        labels = chain.from_iterable(rows.labels[piece] for rows, piece in self.pieces)
-        samples = chain.from_iterable(rows.samples[piece] for rows, piece in self.pieces)
-        return _Part(list(zip(labels, samples, strict=True))).split()
+        zeros: list[tuple[bytes, bytes]] = []
+        values: list[tuple[bytes, bytes]] = []
+        for rows, piece in self.pieces:
+            columns = (rows.labels, rows.zeros, rows.samples, rows.exemplars)
+            parts = zip(*(column[piece] for column in columns), strict=True)
+            for labels, zero, sample, exemplars in parts:
+                zeros += [(labels, zero)] if zero else []
+                values.append((labels, sample + exemplars))
+        if zeros:
+            return [_Part(zeros, zeros=True).request(), _Part(values).request()]
+        return _Part(values).split()
 
     def as_v1(self) -> Sequence[EncodedRequest]:
         """Nothing to do."""
@@ -168,31 +204,21 @@ class _Pieces:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Some series as bytes, labels and samples; all samples are zero samples, or none."""
+    """Some series as bytes, labels and samples; all samples are zero samples, or none.
+
+    How many of them are histograms and have exemplars nobody asks of a part.
+    """
 
     series: list[tuple[bytes, bytes]]
     zeros: bool = False
 
     def split(self) -> Sequence[EncodedRequest]:
-        """Zero samples apart from the others, else two halves."""
-        zeros: list[tuple[bytes, bytes]] = []
-        values: list[tuple[bytes, bytes]] = []
-        for labels, samples in self.series:
-            # A field of a sample is its tag, one byte of length and so many bytes.
-            cut = 2 + samples[1]
-            if cut < len(samples):
-                zeros.append((labels, samples[:cut]))
-                values.append((labels, samples[cut:]))
-            else:
-                values.append((labels, samples))
-        if zeros:
-            parts = [_Part(zeros, zeros=True), _Part(values)]
-        elif len(values) > 1:
-            middle = len(values) // 2
-            parts = [_Part(half, zeros=self.zeros) for half in (values[:middle], values[middle:])]
-        else:
-            parts = []
-        return [part.request() for part in parts]
+        """Two halves."""
+        if len(self.series) < 2:
+            return ()
+        middle = len(self.series) // 2
+        halves = (self.series[:middle], self.series[middle:])
+        return [_Part(half, zeros=self.zeros).request() for half in halves]
 
     def as_v1(self) -> Sequence[EncodedRequest]:
         """Nothing to do."""
@@ -207,6 +233,34 @@ class _Part:
 
 def _time_series(labels: bytes, samples: bytes) -> bytes:
     return b"\x0a" + varint(len(labels) + len(samples)) + labels + samples
+
+
+def samples_of(block: SeriesBlock, time_ms: int, histogram_tag: bytes) -> list[bytes]:
+    """The Sample field of each series, or its Histogram."""
+    if block.histograms is None:
+        return sample_fields(block.values, block.ended, time_ms)
+    return [
+        histogram_field(
+            histogram_tag, block.histograms.cut(slice(row, row + 1)), time_ms, ended=bool(ended)
+        )
+        for row, ended in enumerate(block.ended.tolist())
+    ]
+
+
+def exemplar_fields(
+    block: SeriesBlock, tag: bytes, encode_labels: Callable[[Labels], bytes]
+) -> Iterator[tuple[int, bytes]]:
+    """(row, TimeSeries.exemplars) of each exemplar; fields 2 and 3 are the same in 2.0."""
+    if block.exemplars is None:
+        return
+    for row, value, time_ms, labels in block.exemplars.texts():
+        content = encode_labels(labels) + b"\x11" + struct.pack("<d", value)
+        content += b"\x18" + varint(time_ms & INT64)
+        yield row, tag + varint(len(content)) + content
+
+
+def _exemplar_labels(labels: Labels) -> bytes:
+    return b"".join(encode_label(name, value.encode()) for name, value in labels)
 
 
 def sample_fields(

@@ -1,8 +1,9 @@
 """Columns in, remote-write 2.0 requests out (specification 2.0-rc.4, ``types.proto``).
 
 Wire format: Request{symbols=4, timeseries=5}, TimeSeries{labels_refs=1, samples=2,
-metadata=5, created_timestamp=6 (older drafts)}, Sample{value=1, timestamp=2,
-start_timestamp=3}, Metadata{type=1, help_ref=3, unit_ref=4}.
+histograms=3, exemplars=4, metadata=5, created_timestamp=6 (older drafts)}, Sample{value=1,
+timestamp=2, start_timestamp=3}, Exemplar{labels_refs=1, value=2, timestamp=3},
+Metadata{type=1, help_ref=3, unit_ref=4}.
 
 Each request has symbols of its own, so it is made of row numbers and can be made again
 of fewer. Bounds: as in ``encode``; a request too large is halved until it fits.
@@ -16,15 +17,23 @@ from dataclasses import dataclass
 import numpy as np
 import snappy
 
-from consumer.remote_write.encode import INT64, encode, sample_field, sample_fields
+from consumer.remote_write.encode import (
+    INT64,
+    Labels,
+    encode,
+    exemplar_fields,
+    sample_field,
+    samples_of,
+)
 from consumer.remote_write.labels import Headers, LabelEncoder, varint
+from consumer.remote_write.native_histograms import histogram_field
 from consumer.remote_write.request import Dropped, EncodedRequest, Limits, Message
 from consumer.remote_write.series import MetricType, SeriesBlock
 
 _SYMBOL = b"\x22"
 _TIME_SERIES = b"\x2a"
 _LABELS_REFS = b"\x0a"
-_METADATA = b"\x2a"
+_HISTOGRAM, _EXEMPLAR, _METADATA = b"\x1a", b"\x22", b"\x2a"
 _TYPES = {MetricType.COUNTER: 1, MetricType.GAUGE: 2, MetricType.HISTOGRAM: 3}
 
 
@@ -123,7 +132,16 @@ class _Pieces:
         ]
         content = symbols.encoded() + b"".join(series)
         body = snappy.compress(content)
-        request = EncodedRequest(body, len(series), len(series), Message.V2, self)
+        native = sum(len(block) for block in self.blocks if block.histograms is not None)
+        request = EncodedRequest(
+            body,
+            len(series),
+            len(series),
+            Message.V2,
+            histograms=native,
+            exemplars=sum(len(block.exemplars or ()) for block in self.blocks),
+            origin=self,
+        )
         return request, len(content)
 
     def _series(
@@ -131,22 +149,32 @@ class _Pieces:
     ) -> Iterator[bytes]:
         metadata = _metadata(block, symbols)
         refs, invalid = encoder.encode(block, slice(None))
+        exemplars: dict[int, bytes] = {}
+        for row, field in exemplar_fields(block, _EXEMPLAR, symbols.exemplar_labels):
+            exemplars[row] = exemplars.get(row, b"") + field
         for reason in invalid.values():
             dropped(reason, 1)
         for row, (labels, sample) in enumerate(zip(refs, self._samples(block), strict=True)):
             if row not in invalid:
-                content = symbols.refs[len(labels)] + labels + sample + metadata
+                content = symbols.refs[len(labels)] + labels + sample
+                content += exemplars.get(row, b"") + metadata
                 yield symbols.headers[len(content)] + content
 
     def _samples(self, block: SeriesBlock) -> list[bytes]:
         time_ms = self.encoding.time_ms
-        samples = sample_fields(block.values, block.ended, time_ms)
+        samples = samples_of(block, time_ms, _HISTOGRAM)
         if block.type is MetricType.GAUGE:
             return samples
         for row in np.flatnonzero(block.newborn & (block.start_ms < time_ms)).tolist():
             start = varint(int(block.start_ms[row]) & INT64)
             if self.encoding.created_timestamp:
                 samples[row] += b"\x30" + start
+            elif block.histograms is not None:
+                one, ended = block.histograms.cut(slice(row, row + 1)), bool(block.ended[row])
+                start_ms = int(block.start_ms[row])
+                samples[row] = histogram_field(
+                    _HISTOGRAM, one, time_ms, ended=ended, start_ms=start_ms
+                )
             else:
                 samples[row] = sample_field(samples[row][3:11], time_ms, b"\x18" + start)
         return samples
@@ -163,6 +191,11 @@ class _Symbols:
     def label(self, name: str, value: bytes) -> bytes:
         """The two references of a label."""
         return self.reference(name.encode()) + self.reference(value)
+
+    def exemplar_labels(self, labels: Labels) -> bytes:
+        """Exemplar.labels_refs."""
+        refs = b"".join(self.label(name, value.encode()) for name, value in labels)
+        return _LABELS_REFS + varint(len(refs)) + refs
 
     def reference(self, text: bytes) -> bytes:
         """The number of ``text``."""

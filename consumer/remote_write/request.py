@@ -35,13 +35,16 @@ class EncodedRequest:
     """One request: a compressed message and what it holds.
 
     ``samples`` counts all samples, ``series`` those that are no zero samples; a request
-    without any holds zero samples alone.
+    without any holds zero samples alone. ``histograms`` are those of ``samples`` that are
+    native histograms; ``exemplars`` come besides.
     """
 
     body: bytes
     series: int
     samples: int
     message: Message = Message.V1
+    histograms: int = 0
+    exemplars: int = 0
     origin: Origin | None = field(default=None, repr=False, compare=False)
 
     def split(self) -> Sequence[EncodedRequest]:

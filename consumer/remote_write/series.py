@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+Rows: TypeAlias = slice | NDArray[np.intp]
+
+SPAN_ID = "span_id"
+"""The label of an exemplar that holds the span id."""
 
 
 class MetricType(Enum):
@@ -19,6 +25,93 @@ class MetricType(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class NativeHistograms:
+    """``n`` native histograms without negative values.
+
+    ``schema`` is int8[n]; ``count``, ``zero_count`` and ``sum`` are float64[n]; what is not
+    over ``zero_threshold`` is in the zero bucket. The other buckets of the i-th are rows
+    ``offsets[i]:offsets[i + 1]`` (int64[n + 1]) of ``bucket`` (int32[c], ascending) and
+    ``bucket_count`` (float64[c]): bucket i of schema s ends, inclusively, at 2**(i * 2**-s).
+    """
+
+    schema: NDArray[np.int8]
+    zero_threshold: float
+    count: NDArray[np.float64]
+    zero_count: NDArray[np.float64]
+    sum: NDArray[np.float64]
+    offsets: NDArray[np.int64]
+    bucket: NDArray[np.int32]
+    bucket_count: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.schema)
+
+    def cut(self, rows: Rows) -> NativeHistograms:
+        """The histograms in ``rows`` alone."""
+        first, last = self.offsets[:-1][rows], self.offsets[1:][rows]
+        offsets = np.concatenate([[0], np.cumsum(last - first)]).astype(np.int64)
+        places = np.arange(offsets[-1]) + np.repeat(first - offsets[:-1], last - first)
+        return NativeHistograms(
+            schema=self.schema[rows],
+            zero_threshold=self.zero_threshold,
+            count=self.count[rows],
+            zero_count=self.zero_count[rows],
+            sum=self.sum[rows],
+            offsets=offsets,
+            bucket=self.bucket[places],
+            bucket_count=self.bucket_count[places],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplars:
+    """``e`` exemplars; ``row`` (intp[e], ascending) is the series that each belongs to.
+
+    ``value`` is float64[e]; ``trace_id`` (uint64[e, 2], big-endian halves) and ``span_id``
+    (uint64[e]) are told in hexadecimal, the trace id under ``trace_id_label``; ``time_ms``
+    is int64[e].
+    """
+
+    row: NDArray[np.intp]
+    value: NDArray[np.float64]
+    trace_id: NDArray[np.uint64]
+    span_id: NDArray[np.uint64]
+    time_ms: NDArray[np.int64]
+    trace_id_label: str
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def cut(self, rows: Rows, series: int) -> Exemplars:
+        """Those of ``rows`` (ascending) of ``series`` alone."""
+        if isinstance(rows, slice):
+            first, last, _ = rows.indices(series)
+            kept: slice | NDArray[np.intp] = slice(*np.searchsorted(self.row, (first, last)))
+            row = self.row[kept] - first
+        else:
+            place = np.full(series, -1, np.intp)
+            place[rows] = np.arange(len(rows))
+            kept = np.flatnonzero(place[self.row] >= 0)
+            row = place[self.row[kept]]
+        return Exemplars(
+            row=row,
+            value=self.value[kept],
+            trace_id=self.trace_id[kept],
+            span_id=self.span_id[kept],
+            time_ms=self.time_ms[kept],
+            trace_id_label=self.trace_id_label,
+        )
+
+    def texts(self) -> Iterator[tuple[int, float, int, tuple[tuple[str, str], ...]]]:
+        """(row, value, time in ms, labels sorted by name) of each."""
+        ids = zip(self.trace_id.tolist(), self.span_id.tolist(), strict=True)
+        columns = zip(self.row.tolist(), self.value.tolist(), self.time_ms.tolist(), strict=True)
+        for (row, value, time_ms), ((high, low), span_id) in zip(columns, ids, strict=True):
+            labels = ((self.trace_id_label, f"{high:016x}{low:016x}"), (SPAN_ID, f"{span_id:016x}"))
+            yield row, value, time_ms, tuple(sorted(labels))
+
+
+@dataclass(frozen=True, slots=True)
 class SeriesBlock:
     """``n`` series of one name, one sample each; they differ in ``labels`` only.
 
@@ -27,7 +120,8 @@ class SeriesBlock:
     column per label name; a label whose text is empty is left out. ``values`` is
     float64[n]. ``newborn`` (bool[n]) marks series whose first sample this is and
     ``start_ms`` (int64[n]) says since when they count; a series that is ``ended``
-    (bool[n]) gets a stale marker in place of its value.
+    (bool[n]) gets a stale marker in place of its value. Series with ``histograms`` are native
+    ones: those are told in place of ``values``, which are their counts.
 
     The arrays are not changed after submission; a block may be read from any thread.
     """
@@ -44,12 +138,15 @@ class SeriesBlock:
     newborn: NDArray[np.bool_]
     start_ms: NDArray[np.int64]
     ended: NDArray[np.bool_]
+    histograms: NativeHistograms | None = None
+    exemplars: Exemplars | None = None
 
     def __len__(self) -> int:
         return len(self.values)
 
-    def cut(self, rows: slice | NDArray[np.intp]) -> SeriesBlock:
-        """The block with ``rows`` alone, strings shared."""
+    def cut(self, rows: Rows) -> SeriesBlock:
+        """The block with ``rows`` (ascending) alone, strings shared."""
+        histograms, exemplars = self.histograms, self.exemplars
         return replace(
             self,
             labels=self.labels[rows],
@@ -57,6 +154,8 @@ class SeriesBlock:
             newborn=self.newborn[rows],
             start_ms=self.start_ms[rows],
             ended=self.ended[rows],
+            histograms=None if histograms is None else histograms.cut(rows),
+            exemplars=None if exemplars is None else exemplars.cut(rows, len(self)),
         )
 
 

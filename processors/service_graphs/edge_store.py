@@ -22,6 +22,9 @@ from processors.strings import KeptStrings
 CODES = ("service", "peer", "database")
 """Columns of kept strings, as are those of :func:`dimension`."""
 
+TRACE_ID, SPAN_ID = ("trace_id_high", "trace_id_low"), "span_id"
+"""Columns (uint64) that halves have where edges get exemplars."""
+
 _DIMENSION = "dimension "
 _HINT = "hint"
 """Of a client: 1 more than the number of a nameless server that names it."""

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from processors.batch import ABSENT, EMPTY, Codes, Mask
 from processors.delta import DeltaFrame, Family, Instrument, Schema
 from processors.grouping import Groups, group
-from processors.histograms import observe
+from processors.histograms import HistogramSettings, Measured, count, duration_families, measure
 from processors.labels import label_name, prefer, without_empty
-from processors.service_graphs.edge_store import EdgeStore, dimension
+from processors.service_graphs.edge_store import SPAN_ID, TRACE_ID, EdgeStore, dimension
 from processors.service_graphs.edges import MESSAGING, Edges
 from processors.service_graphs.halves import NOBODY
 from processors.service_graphs.pairing import Numbers
@@ -23,6 +23,7 @@ from processors.service_graphs.settings import (
     VIRTUAL_NODE_LABEL,
     ServiceGraphsConfig,
 )
+from processors.sparse import Spans
 
 RESERVED_LABELS = ("client", "server", "connection_type")
 
@@ -37,15 +38,23 @@ Labels = Mapping[str, Codes]
 
 
 class EdgeFrames:
-    """Makes frames of edges by one configuration. ``parts``: which families there are."""
+    """Makes frames of edges by one configuration.
+
+    ``parts``: which families there are. ``weighs``: whether halves have a weight.
+    """
 
     def __init__(
-        self, config: ServiceGraphsConfig, parts: Collection[str], *, weighs: bool
+        self,
+        config: ServiceGraphsConfig,
+        parts: Collection[str],
+        histograms: HistogramSettings,
+        *,
+        weighs: bool,
     ) -> None:
         self._config = config
         self._weighs = weighs
-        self._bounds = tuple(sorted(config.histogram_buckets))
-        self._families = _families(config, self._bounds, parts)
+        self._has_exemplars = histograms.exemplars
+        self._families = _families(config, parts, histograms)
 
     def labels(self, edges: Edges, store: EdgeStore) -> dict[str, Codes]:
         """Label name -> kept string of each edge."""
@@ -83,7 +92,7 @@ class EdgeFrames:
         if self._weighs:
             weight = store.of(half, "weight")
             weights = np.where(weight > 0, weight, 1.0)
-        values = self._values(edges, groups, weights, store)
+        measured = self._measure(edges, groups, weights, store)
         tenants, tenant_code = np.unique(tenant[groups.first], return_inverse=True)
         return DeltaFrame(
             schema=Schema(label_names=tuple(labels), families=tuple(self._families.values())),
@@ -91,37 +100,61 @@ class EdgeFrames:
             tenant=tenant_code.astype(np.uint32),
             strings=store.kept.text,
             labels=np.column_stack([codes[groups.first] for codes in labels.values()]),
-            values=tuple(values[name] for name in self._families),
+            values=tuple(each.values for each in measured),
             present=tuple(
-                None if name in _ALWAYS else _is_observed(values[name]) for name in self._families
+                None if name in _ALWAYS else _is_observed(each.values)
+                for (name, _), each in zip(self._families, measured, strict=True)
             ),
             first=half[groups.first],
             spans=groups.count(),
+            cells=tuple(each.cells for each in measured),
+            exemplars=tuple(each.exemplars for each in measured),
         )
 
-    def _values(
+    def _measure(
         self,
         edges: Edges,
         groups: Groups,
         weights: NDArray[np.float64] | None,
         store: EdgeStore,
-    ) -> dict[str, NDArray[np.float64]]:
-        values = {}
-        if "total" in self._families:
-            failed = store.of(edges.client_half, "failed") | store.of(edges.server_half, "failed")
-            total = groups.count() if weights is None else groups.sum(weights)
-            failures = failed if weights is None else failed * weights
-            values["total"] = total[:, np.newaxis]
-            values["failed_total"] = groups.sum(failures)[:, np.newaxis]
-        if "server" in self._families:
-            values["server"] = observe(groups, edges.server_seconds, self._bounds, weights)
-            values["client"] = observe(groups, edges.client_seconds, self._bounds, weights)
-        if "messaging_system" in self._families:
-            seconds = _in_transit(edges, store)
-            values["messaging_system"] = observe(groups, seconds, self._bounds, weights)
-        if "connection_info" in self._families:
-            values["connection_info"] = np.ones((len(groups), 1))
-        return values
+    ) -> list[Measured]:
+        """What each family counts in each group.
+
+        The span behind an exemplar is that of the side that was measured, else the other.
+        """
+        failed = store.of(edges.client_half, "failed") | store.of(edges.server_half, "failed")
+        of_server = self._spans(edges.server_half, edges.client_half, store)
+        of_client = self._spans(edges.client_half, edges.server_half, store)
+        by_server, by_client = edges.server_seconds, edges.client_seconds
+        slowest = np.where(np.isnan(by_server), by_client, by_server)
+        measured = []
+        for (name, _), family in self._families.items():
+            match name:
+                case "total":
+                    found = count(groups, weights, of_server, slowest)
+                case "failed_total":
+                    weight = failed * (1.0 if weights is None else weights)
+                    seconds = np.where(failed, slowest, np.nan)
+                    found = count(groups, weight, of_server, seconds)
+                case "server":
+                    found = measure(family, groups, by_server, weights, of_server)
+                case "client":
+                    found = measure(family, groups, by_client, weights, of_client)
+                case "messaging_system":
+                    seconds = _in_transit(edges, store)
+                    found = measure(family, groups, seconds, weights, of_server)
+                case _:
+                    found = Measured(np.ones((len(groups), 1)))
+            measured.append(found)
+        return measured
+
+    def _spans(self, half: Numbers, other: Numbers, store: EdgeStore) -> Spans | None:
+        """The spans of ``half``, or of the ``other`` where there is none."""
+        if not self._has_exemplars:
+            return None
+        known = np.where(half == NOBODY, other, half)
+        trace_id = [store.of(known, column) for column in TRACE_ID]
+        return Spans(np.column_stack(trace_id), store.of(known, SPAN_ID), store.of(known, "end_ns"))
 
 
 _ALWAYS = ("total", "connection_info")
@@ -162,29 +195,31 @@ def unpaired_frame(halves: Sequence[tuple[Numbers, str]], store: EdgeStore) -> D
 
 
 def _families(
-    config: ServiceGraphsConfig, bounds: tuple[float, ...], parts: Collection[str]
-) -> Mapping[str, Family]:
+    config: ServiceGraphsConfig, parts: Collection[str], histograms: HistogramSettings
+) -> Mapping[tuple[str, Instrument], Family]:
     """Which families ``parts`` stand for, by the last words of their names."""
+    families: dict[tuple[str, Instrument], Family] = {}
+    bounds = tuple(sorted(config.histogram_buckets))
 
-    def counter(name: str, text: str) -> Family:
-        return Family(f"{_PREFIX}_request_{name}", Instrument.COUNTER, text)
+    def counter(name: str, text: str) -> None:
+        family = Family(f"{_PREFIX}_request_{name}", Instrument.COUNTER, text)
+        families[name, Instrument.COUNTER] = family
 
-    def seconds(name: str, text: str) -> Family:
+    def seconds(name: str, text: str) -> None:
         full = f"{_PREFIX}_request_{name}_seconds"
-        return Family(full, Instrument.HISTOGRAM, text, "seconds", bounds)
+        for instrument, family in duration_families(full, text, bounds, histograms).items():
+            families[name, instrument] = family
 
-    families = {}
     if REQUEST in parts:
-        families["total"] = counter("total", "Requests between two nodes.")
-        families["failed_total"] = counter("failed_total", "Requests with an error.")
+        counter("total", "Requests between two nodes.")
+        counter("failed_total", "Requests with an error.")
     if LATENCY in parts:
-        families["server"] = seconds("server", "Duration of requests as the server saw it.")
-        families["client"] = seconds("client", "Duration of requests as the client saw it.")
+        seconds("server", "Duration of requests as the server saw it.")
+        seconds("client", "Duration of requests as the client saw it.")
         if config.enable_messaging_system_latency_histogram:
-            text = "From sending a message to its receipt."
-            families["messaging_system"] = seconds("messaging_system", text)
+            seconds("messaging_system", "From sending a message to its receipt.")
     if CONNECTION_INFO in parts:
-        families["connection_info"] = Family(
+        families["connection_info", Instrument.GAUGE] = Family(
             f"{_PREFIX}_connection_info", Instrument.GAUGE, "1 for every edge that was seen."
         )
     return families

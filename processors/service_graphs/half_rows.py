@@ -14,7 +14,13 @@ from processors.filters import Filter
 from processors.labels import Dictionary
 from processors.multiplier import Multiplier
 from processors.service_graphs.databases import DatabaseNames
-from processors.service_graphs.edge_store import EdgeStore, HalfRows, dimension
+from processors.service_graphs.edge_store import (
+    SPAN_ID,
+    TRACE_ID,
+    EdgeStore,
+    HalfRows,
+    dimension,
+)
 from processors.service_graphs.keys import span_keys, trace_keys
 from processors.service_graphs.pairing import Side
 from processors.service_graphs.settings import ServiceGraphsConfig
@@ -41,8 +47,10 @@ class Reading:
 class HalfReader:
     """Makes rows of spans by one configuration."""
 
-    def __init__(self, config: ServiceGraphsConfig) -> None:
+    def __init__(self, config: ServiceGraphsConfig, *, has_ids: bool = False) -> None:
+        """``has_ids``: keep the ids of spans, for exemplars."""
         self._config = config
+        self._has_ids = has_ids
         self._filter = Filter(config.filter_policies)
         self._databases = DatabaseNames(config.database_name_attributes, config.database_name_order)
         self._multiplier = Multiplier(
@@ -149,6 +157,9 @@ class HalfReader:
         }
         if self.weighs:
             columns["weight"] = self._multiplier.of(batch)
+        if self._has_ids:
+            columns |= dict(zip(TRACE_ID, batch.trace_id.T, strict=True))
+            columns[SPAN_ID] = batch.span_id
         return columns
 
     def _peer(self, batch: SpanBatch) -> Codes:

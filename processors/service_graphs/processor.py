@@ -14,6 +14,7 @@ import numpy as np
 
 from processors.batch import Codes, SpanBatch
 from processors.delta import Output, count_discarded
+from processors.histograms import HistogramSettings
 from processors.service_graphs.edge_store import EdgeStore
 from processors.service_graphs.edges import Edges, edges_of
 from processors.service_graphs.frames import EdgeFrames, unpaired_frame
@@ -38,14 +39,16 @@ class ServiceGraphs:
         config: ServiceGraphsConfig,
         *,
         parts: Collection[str] = PARTS,
+        histograms: HistogramSettings | None = None,
         store: EdgeStore | None = None,
         witness: Witness = UNWATCHED,
     ) -> None:
+        histograms = histograms or HistogramSettings()
         self._config = config
         self._witness = witness
-        self._reader = HalfReader(config)
+        self._reader = HalfReader(config, has_ids=histograms.exemplars)
         self.projection = self._reader.projection
-        self._frames = EdgeFrames(config, parts, weighs=self._reader.weighs)
+        self._frames = EdgeFrames(config, parts, histograms, weighs=self._reader.weighs)
         self._store = EdgeStore() if store is None else store
         self._owner = self._store.join()
         weakref.finalize(self, self._store.leave, self._owner).atexit = False

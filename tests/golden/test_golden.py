@@ -38,7 +38,9 @@ CODECS = {"otlp": Encoding.OTLP_PROTO, "push-bytes": Encoding.TEMPO}
 SUM_TOLERANCE = 1e-9
 """Relative: sums depend on the order of addition."""
 
-Series = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
+Told = Mapping[str, Any]
+"""``value`` or ``histogram``, and ``exemplar`` where there is one."""
+Series = Mapping[tuple[str, tuple[tuple[str, str], ...]], Told]
 
 
 def name_of(case: Path) -> str:
@@ -96,7 +98,7 @@ def run_case(
             registry.fold(pipeline.close(0).frames, 0)
     if golden["expire"] == "end":
         registry.fold(pipeline.close(0).frames, 0)
-    return series_lines(registry)
+    return series_lines(registry, has_exemplars=golden.get("exemplars", False))
 
 
 def one_record(value: bytes, time_ms: int) -> RawRecords:
@@ -114,10 +116,10 @@ def expected(case: Path) -> Series:
 
 
 def series(lines: Sequence[str | bytes]) -> Series:
-    found = [(line["name"], line["labels"], line["value"]) for line in map(json.loads, lines)]
-    by_key = {(name, tuple(sorted(labels.items()))): value for name, labels, value in found}
-    assert len(by_key) == len(found), "a series is listed twice"
-    return by_key
+    found = [json.loads(line) for line in lines]
+    keys = [(line.pop("name"), tuple(sorted(line.pop("labels").items()))) for line in found]
+    assert len(set(keys)) == len(keys), "a series is listed twice"
+    return dict(zip(keys, found, strict=True))
 
 
 def assert_same(ours: Series, theirs: Series) -> None:
@@ -125,8 +127,22 @@ def assert_same(ours: Series, theirs: Series) -> None:
     assert list(differences(ours, theirs)) == []
 
 
-def differences(ours: Series, theirs: Series) -> Iterator[tuple[Any, float, float]]:
-    for key, value in theirs.items():
+def differences(ours: Series, theirs: Series) -> Iterator[tuple[Any, Told, Told]]:
+    for key, told in theirs.items():
         is_sum = key[0].endswith("_sum")
-        if not math.isclose(ours[key], value, rel_tol=SUM_TOLERANCE if is_sum else 0.0):
-            yield key, ours[key], value
+        mine = without_sum(ours[key], is_sum=is_sum)
+        other = without_sum(told, is_sum=is_sum)
+        is_close = all(
+            math.isclose(one, two, rel_tol=SUM_TOLERANCE)
+            for one, two in zip(mine[1], other[1], strict=True)
+        )
+        if mine[0] != other[0] or not is_close:
+            yield key, ours[key], told
+
+
+def without_sum(told: Told, *, is_sum: bool) -> tuple[Told, list[float]]:
+    """What is told but for its sum, and the sum."""
+    rest = json.loads(json.dumps(told))
+    if "histogram" in rest:
+        return rest, [rest["histogram"].pop("sum")]
+    return rest, [rest.pop("value")] if is_sum else []

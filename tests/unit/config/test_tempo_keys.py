@@ -60,7 +60,7 @@ def test_a_block_of_tempo_can_be_pasted() -> None:
 def test_keys_without_effect_are_told_with_the_reason() -> None:
     notices = {notice.path: notice.text for notice in parse_config(TEMPO, environ={}).notices}
     path = "metrics_generator.storage.remote_write[0].send_exemplars"
-    assert notices[path] == "no effect: exemplars are not supported yet"
+    assert notices[path] == "no effect: overrides decide about exemplars (max_exemplars)"
     assert set(notices) == {
         "metrics_generator.ring",
         "metrics_generator.ring_mode",
@@ -83,10 +83,6 @@ def test_keys_without_effect_are_told_with_the_reason() -> None:
     ("text", "problem"),
     [
         ("processing_guarantee: exactly_once", "processing_guarantee: exactly_once is"),
-        (
-            "overrides: {defaults: {metrics_generator: {generate_native_histograms: both}}}",
-            "overrides.defaults.metrics_generator.generate_native_histograms:",
-        ),
         (
             "metrics_generator: {storage: {remote_write: [{url: 'http://a/x', sigv4: {a: b}}]}}",
             "metrics_generator.storage.remote_write[0].sigv4:",

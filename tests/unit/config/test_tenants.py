@@ -32,8 +32,7 @@ def told(key: shape.Key) -> bool:
     """Whether the key is one to set by itself and has an effect."""
     is_block = key.block is not None and not shape.is_list(key.field.annotation)
     what_for = NO_EFFECT.get(f"{DEFAULTS}{BLOCK}{key.pattern}")
-    is_idle = what_for is not None and key.pattern != "trace_id_label_name"
-    return not (is_block or is_idle or "[]" in key.pattern)
+    return not (is_block or what_for is not None or "[]" in key.pattern)
 
 
 LEAVES = [key for key in shape.keys(GeneratorLimits) if told(key)]
@@ -56,7 +55,7 @@ def sample(key: shape.Key) -> object:
         for part in key.pattern.removeprefix("processor.").split("."):
             default = getattr(default, part, False)
         return not default
-    return {str: "other", int: 7}[kind]  # type: ignore[index]
+    return {str: "other", int: 7, float: 1.5}[kind]  # type: ignore[index]
 
 
 def tree(pattern: str, value: object) -> dict[str, Any]:

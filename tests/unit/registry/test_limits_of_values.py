@@ -17,9 +17,9 @@ MANY = [Row("north", "svc", f"/{at}") for at in range(2 * LIMIT)]
 FEW = MANY[:3]
 
 
-def registry(**limits: int) -> Registry:
+def registry(max_cardinality_per_label: int) -> Registry:
     series = Registry(RegistrySettings(stale_ms=STALE_MS), started_ms=0)
-    series.limit({}, TenantLimits(**limits))
+    series.limit({}, TenantLimits(max_cardinality_per_label=max_cardinality_per_label))
     return series
 
 
@@ -84,7 +84,7 @@ def test_without_a_limit_any_more_values_are_themselves_again() -> None:
 
 def test_a_flag_outlives_new_limits_of_other_tenants() -> None:
     limits = TenantLimits(max_cardinality_per_label=LIMIT)
-    series = registry()
+    series = registry(max_cardinality_per_label=0)
     series.limit({"north": limits, "south": limits})
     rows = [*(replace(row, tenant="south") for row in MANY), *MANY]
     for time_ms in (1, 1 + DECIDE_MS):

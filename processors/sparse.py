@@ -1,0 +1,131 @@
+"""What goes with some rows of a frame only: buckets of native histograms, and exemplars.
+
+Both are tables of numeric columns of which ``row`` points into the frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Sparse:
+    row: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @classmethod
+    def concatenate(cls, tables: Sequence[Self]) -> Self:
+        """The entries of all ``tables``, one after another."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.concatenate([getattr(each, name) for each in tables]) for name in names))
+
+    def where(self, mask: NDArray[np.bool_] | NDArray[np.intp]) -> Self:
+        """The entries that ``mask`` (bool[c], or intp of their numbers) chooses."""
+        return type(self)(*(getattr(self, field.name)[mask] for field in fields(self)))
+
+    def at(self, place: NDArray[np.intp]) -> Self:
+        """The entries of the rows that have a ``place`` (intp[g], -1 for none), put there."""
+        row = place[self.row]
+        kept = self.where(row >= 0)
+        rest = (getattr(kept, field.name) for field in fields(self)[1:])
+        return type(self)(row[row >= 0], *rest)
+
+
+@dataclass(frozen=True, slots=True)
+class Cells(_Sparse):
+    """``c`` buckets of native histograms: each counts ``count`` (float64[c]) more.
+
+    ``bucket`` (int32[c]) is the number of a bucket at the schema of the family: bucket i of
+    schema s ends, inclusively, at 2**(i * 2**-s). A (row, bucket) may occur repeatedly.
+    """
+
+    bucket: NDArray[np.int32]
+    count: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplars(_Sparse):
+    """``e`` spans that stand for others of the same row and ``bucket`` (int32[e]).
+
+    The bucket is that of a classic histogram (its column in ``values``), the octave of a
+    native one (2**i is the least power of 2 that is not less than the value), and 0 for a
+    counter. ``seconds`` (float64[e]) is the span's duration: of two with one row and bucket
+    the slower one stays, of equal ones the one with the larger trace id, then span id.
+    ``trace_id`` is uint64[e, 2], ``span_id`` uint64[e]; ``time_ms`` (int64[e]) is when the
+    span ended (D13).
+    """
+
+    bucket: NDArray[np.int32]
+    seconds: NDArray[np.float64]
+    trace_id: NDArray[np.uint64]
+    span_id: NDArray[np.uint64]
+    time_ms: NDArray[np.int64]
+
+    def slowest(self) -> Exemplars:
+        """One for each row and bucket, ordered by them."""
+        order = np.lexsort(
+            (
+                self.span_id,
+                self.trace_id[:, 1],
+                self.trace_id[:, 0],
+                self.seconds,
+                self.bucket,
+                self.row,
+            )
+        )
+        row, bucket = self.row[order], self.bucket[order]
+        is_last = np.ones(len(order), np.bool_)
+        is_last[:-1] = (row[1:] != row[:-1]) | (bucket[1:] != bucket[:-1])
+        return self.where(order[is_last])
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """The ``n`` spans that exemplars are chosen from.
+
+    Ids as in :class:`processors.batch.SpanBatch`; ``end_ns`` (uint64[n]) is their end.
+    """
+
+    trace_id: NDArray[np.uint64]
+    span_id: NDArray[np.uint64]
+    end_ns: NDArray[np.uint64]
+
+
+def choose(
+    spans: Spans,
+    of_row: NDArray[np.intp],
+    seconds: NDArray[np.float64],
+    bucket: NDArray[np.int32] | None = None,
+) -> Exemplars:
+    """The slowest of ``spans`` in each row and bucket (none: all in one).
+
+    ``of_row`` (intp[n]) and ``bucket`` (int32[n]) say where each span counts, ``seconds``
+    (float64[n]) how long it took; NaN and a trace id of zeros make no exemplar.
+    """
+    counts = ~np.isnan(seconds) & spans.trace_id.any(axis=1)
+    rows = np.flatnonzero(counts)
+    place = of_row[rows]
+    if bucket is None:
+        bucket = np.zeros(len(seconds), np.int32)
+        cell = place
+    else:
+        first, width = int(bucket.min(initial=0)), int(np.ptp(bucket)) + 1 if len(bucket) else 1
+        cell = place * width + (bucket[rows] - first)
+    most = np.full(int(cell.max(initial=-1)) + 1, -np.inf)
+    np.maximum.at(most, cell, seconds[rows])
+    rows = rows[seconds[rows] == most[cell]]
+    return Exemplars(
+        row=of_row[rows],
+        bucket=bucket[rows],
+        seconds=seconds[rows],
+        trace_id=spans.trace_id[rows],
+        span_id=spans.span_id[rows],
+        time_ms=(spans.end_ns[rows] // np.uint64(1_000_000)).astype(np.int64),
+    ).slowest()
