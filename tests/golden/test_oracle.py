@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,11 @@ from consumer.config.load import load_config
 from consumer.config.tenants import settings_by_tenant
 from consumer.otlp_files import read_records
 from processors.service_graphs import PARTS
-from tests.golden.test_golden import FOLDERS, SUM_TOLERANCE, Series, name_of, series
+from tests.golden.test_golden import FOLDERS, SUM_TOLERANCE, name_of, series
 from tests.support.oracle import Oracle
 from tests.support.oracle_spans import Differences
 
+Series = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 CASES = [folder for folder in FOLDERS if folder.name.startswith(("sg_", "fuzz_"))]
 
 
@@ -52,9 +54,13 @@ def told(case: Path, rules: Differences) -> Series:
 
 
 def graphs_of(path: Path) -> Series:
-    """The series of service graphs in a file."""
+    """The values of service graphs in a file."""
     every = series(path.read_text().splitlines())
-    return {key: value for key, value in every.items() if key[0].startswith("traces_service_graph")}
+    return {
+        key: told["value"]
+        for key, told in every.items()
+        if key[0].startswith("traces_service_graph")
+    }
 
 
 def assert_same(ours: Series, theirs: Series) -> None:
