@@ -24,13 +24,17 @@ _OCTAVE_OF_ZERO = -32
 """Below that of the shortest duration there is: a nanosecond's is -29."""
 
 
+DEFAULT_SHAPE = NativeShape(schema=3, max_buckets=100, min_reset_ms=900_000)
+"""Tempo's (tempo-behaviour.md 3.13): buckets that grow by a factor of 1.1 at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class HistogramSettings:
     """Which histograms a tenant gets, and whether spans are named as exemplars."""
 
     classic: bool = True
     native: bool = False
-    shape: NativeShape = NativeShape(schema=3, max_buckets=100, min_reset_ms=900_000)
+    shape: NativeShape = DEFAULT_SHAPE
     exemplars: bool = False
 
 
