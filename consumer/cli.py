@@ -133,6 +133,20 @@ def explain(
     run_explain(_load(config, settings), inputs, trace_id=trace, as_json=as_json, output=sys.stdout)
 
 
+@app.command()
+def forecast(
+    inputs: Inputs,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="Attributes to list.")] = 15,
+) -> None:
+    """Tell how many series OTLP files make, and what one more dimension would cost."""
+    from consumer.forecast import run_forecast
+
+    run_forecast(_load(config, settings), inputs, as_json=as_json, top=top, output=sys.stdout)
+
+
 @app.command("check-config")
 def check_config(
     config: ConfigFile = None,

@@ -81,9 +81,11 @@ class Rehearsal:
         self.registry.fold(outcome.frames, TIME_MS)
         return outcome
 
-    def close(self) -> None:
+    def close(self) -> Outcome:
         """Give up the halves of edges that wait, as if their time had run out."""
-        self.registry.fold(self.pipeline.close(LANE).frames, TIME_MS)
+        outcome = self.pipeline.close(LANE)
+        self.registry.fold(outcome.frames, TIME_MS)
+        return outcome
 
 
 def registry_of(config: Config, tenants: SettingsByTenant | None = None) -> Registry:

@@ -1,7 +1,16 @@
 """Cumulative state: the fold of all deltas, per tenant, and what a tick sends of it."""
 
 from consumer.registry.admission import Changes, Usage
+from consumer.registry.holdings import Found, Holding
 from consumer.registry.registry import Registry
 from consumer.registry.settings import RegistrySettings, TenantLimits
 
-__all__ = ["Changes", "Registry", "RegistrySettings", "TenantLimits", "Usage"]
+__all__ = [
+    "Changes",
+    "Found",
+    "Holding",
+    "Registry",
+    "RegistrySettings",
+    "TenantLimits",
+    "Usage",
+]

@@ -11,8 +11,8 @@ What a tenant has no room for is added up in one series a family with the single
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from consumer.registry.admission import Admission, Arrival, Changes, Limits, Usa
 from consumer.registry.blocks import ExemplarBudget, Telling, by_tenant
 from consumer.registry.cardinality import OVERFLOW_VALUE, Labelled, ValueLimiter
 from consumer.registry.hashes import LabelHashes
+from consumer.registry.holdings import Found, Holding
 from consumer.registry.limiter import by_tenant_of
 from consumer.registry.settings import NO_LIMITS, RegistrySettings, TenantLimits
 from consumer.registry.table import Flags, Life, SeriesTable
@@ -31,14 +32,6 @@ from processors.strings import KeptStrings
 
 _NEVER_MS = np.iinfo(np.int64).min
 OVERFLOW_LABEL = ("metric_overflow", "true")
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The ``labels`` of ``g`` label sets, and which families of each are ``alive`` (bool[g, f])."""
-
-    labels: Sequence[Mapping[str, str]]
-    alive: Flags
 
 
 class Registry:
@@ -163,6 +156,20 @@ class Registry:
             changes.values_limited[self._tenants.text[code], name] += spans
         self._values.replaced.clear()
         return changes
+
+    def holdings(self) -> Iterator[Holding]:
+        """What is alive, but for the overflow series, by tenant and label names."""
+        for table in self._tables.values():
+            for tenant, slots in by_tenant(table, table.occupied(), self._tenants.text):
+                yield Holding(
+                    tenant=tenant,
+                    label_names=table.label_names,
+                    families=tuple(table.families),
+                    sizes=table.sizes,
+                    labels=table.rows[slots, 1:],
+                    alive=table.life[slots] >= Life.HELD,
+                    strings=self._strings.text,
+                )
 
     def find(self, frame: DeltaFrame) -> Found:
         """What the label sets of ``frame`` are called here, and which of them are alive.

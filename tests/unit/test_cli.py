@@ -239,7 +239,18 @@ def test_explain_tells_a_trace_as_json_or_in_words(run: Runner, tmp_path: Path) 
     assert "'GET /': server, no service.name" in run("explain", str(file)).output
 
 
-@pytest.mark.parametrize("command", ["explain", "preview"])
+def test_forecast_counts_series_in_tables_or_as_json(run: Runner, tmp_path: Path) -> None:
+    span = {"traceId": "ab" * 16, "spanId": "cd" * 8, "name": "GET /", "kind": 2}
+    file = tmp_path / "spans.json"
+    file.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}))
+    ran = run("forecast", "--json", str(file))
+    assert (ran.code, json.loads(ran.output)["spans"]) == (0, 1)
+    assert "tenant acme: 19 series of 1 spans" in (
+        run("forecast", "--set", "kafka.default_tenant=acme", "--top", "3", str(file)).output
+    )
+
+
+@pytest.mark.parametrize("command", ["explain", "forecast", "preview"])
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
