@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from prometheus_client import CollectorRegistry
 
 from consumer.clock import Clock, SystemClock
-from consumer.config import endpoints_of
 from consumer.config.environment import environment, host_name, own_version
 from consumer.config.model import Config
 from consumer.config.series import registry_settings
@@ -48,13 +47,9 @@ def run_worker(config: Config) -> int:
     registry = CollectorRegistry()
     metrics = Metrics.of_process(registry)
     status = Status(version=own_version(), encoding=config.kafka.encoding)
-    sender = Sender(
-        endpoints_of(config.metrics_generator.storage),
-        clock=clock,
-        observer=metrics.remote_write,
-        seed=clock.now_ms(),
-    )
-    parts = _parts(config, sender, Reporter(metrics, status, clock), clock)
+    overrides = Overrides(config, environ=environment(), now_ms=clock.now_ms())
+    sender = Sender(overrides.routes, clock=clock, observer=metrics.remote_write)
+    parts = _parts(config, overrides, sender, Reporter(metrics, status, clock), clock)
     status.decoder = parts.pipeline.decoder.implementation
     metrics.intake.decoder_is(status.decoder, status.encoding)
     metrics.intake.build_is(status.version)
@@ -90,9 +85,10 @@ def _turn(config: Config, parts: Parts, sender: Sender, stop: threading.Event) -
         sender.close(timeout_s=CLOSE_TIMEOUT_S)
 
 
-def _parts(config: Config, sender: Sender, reporter: Reporter, clock: Clock) -> Parts:
+def _parts(
+    config: Config, overrides: Overrides, sender: Sender, reporter: Reporter, clock: Clock
+) -> Parts:
     started_ms = clock.now_ms()
-    overrides = Overrides(config, environ=environment(), now_ms=started_ms)
     tenants = overrides.tenants
     registry = Registry(
         registry_settings(config, instance=instance_name(config)), started_ms=started_ms

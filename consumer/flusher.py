@@ -14,6 +14,7 @@ from typing import Protocol
 from consumer.config.tenants import SettingsByTenant
 from consumer.registry import Registry
 from consumer.remote_write.delivery import Delivery
+from consumer.remote_write.routes import Routes
 from consumer.remote_write.series import Tick
 from processors.delta import DeltaFrame
 
@@ -31,6 +32,10 @@ class TickSink(Protocol):
 
     def submit(self, tick: Tick) -> Delivery:
         """Queue a tick; never blocks."""
+        ...
+
+    def apply(self, routes: Routes) -> None:
+        """Send by ``routes`` from the next tick on."""
         ...
 
 
@@ -70,6 +75,10 @@ class Flusher:
         """Let the intervals of ``tenants`` count from now on."""
         self._tenants = tenants
         self._intervals_ms = sorted({settings.interval_ms for settings in tenants.all()})
+
+    def route(self, routes: Routes) -> None:
+        """Send by ``routes`` from the next tick on."""
+        self._sender.apply(routes)
 
     @property
     def blocked(self) -> str | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Event
 from typing import Literal
 
+from consumer.config.endpoints import routes_of
 from consumer.config.load import parse_tenants, read_text
 from consumer.config.model import Config
 from consumer.config.tenants import settings_by_tenant
@@ -46,6 +47,7 @@ class Overrides:
         else:
             self._text = read_text(self.path)
             self.tenants = parse_tenants(config, self._text, environ=environ)
+        self.routes = routes_of(config, self.tenants)
 
     @property
     def path(self) -> Path | None:
@@ -54,7 +56,7 @@ class Overrides:
         return Path(name) if name else None
 
     def look(self, now_ms: int) -> Reload | None:
-        """Read the file if it is time to; ``changed`` means :attr:`tenants` are others now.
+        """Read the file if it is time to; ``changed``: the settings are others now.
 
         A file that cannot be read or is wrong changes nothing, and is tried again.
         """
@@ -68,10 +70,11 @@ class Overrides:
             if text == self._text:
                 return Reload("unchanged")
             tenants = parse_tenants(self._config, text, environ=self._environ)
+            routes = routes_of(self._config, tenants)
         except ConfigError as error:
             return Reload("failed", [str(problem) for problem in error.problems])
         except InputError as error:
             return Reload("failed", [str(error)])
         self._text, is_same = text, tenants == self.tenants
-        self.tenants = tenants
+        self.tenants, self.routes = tenants, routes
         return Reload("unchanged" if is_same else "changed")

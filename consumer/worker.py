@@ -170,6 +170,7 @@ class Worker:
             self._pipeline.apply(tenants)
             self._registry.limit(*tenants.limits())
             self._flusher.apply(tenants)
+            self._flusher.route(self._overrides.routes)
 
     def _tick(self) -> None:
         now_ms = self._clock.now_ms()

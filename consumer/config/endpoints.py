@@ -2,48 +2,100 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from consumer.config.generator import StorageConfig
+from consumer.config.model import Config
 from consumer.config.remote_write import (
     Authorization,
     OAuth2Config,
     RemoteWriteConfig,
     TlsConfig,
 )
+from consumer.config.tenants import SettingsByTenant
 from consumer.errors import ConfigError, Problem
 from consumer.remote_write.credentials import OAuth2, TlsSettings
 from consumer.remote_write.endpoint import Endpoint
+from consumer.remote_write.headers import TenantHeaders
 from consumer.remote_write.relabel import Rule
 from consumer.remote_write.request import Message
+from consumer.remote_write.routes import Routes
+
+_STATIC = "metrics_generator.storage.remote_write"
+_DEFAULTS = "overrides.defaults.metrics_generator.remote_write"
 
 
-def endpoints_of(storage: StorageConfig) -> tuple[Endpoint, ...]:
-    """The sender's endpoints, each with a name of its own.
+def routes_of(config: Config, tenants: SettingsByTenant) -> Routes:
+    """Which endpoints the tenants have, each with a name of its own.
 
-    Raises :class:`ConfigError` for every file with a secret that cannot be read.
+    A tenant whose endpoints are those of all shares them; the names of its own begin with
+    the tenant's. Raises :class:`ConfigError` for every file with a secret that cannot be
+    read.
     """
+    storage = config.metrics_generator.storage
     problems: list[Problem] = []
-    names = _names(storage.remote_write)
-    made = tuple(
-        _endpoint(entry, name, storage, _Secrets(index, problems))
-        for index, (entry, name) in enumerate(zip(storage.remote_write, names, strict=True))
-    )
+    names: set[str] = set()
+    common = tenants.default.remote_write
+    path = _STATIC if common == storage.remote_write else _DEFAULTS
+    default = _endpoints(common, storage, _Place(path, "", names, problems))
+    own = {
+        tenant: _endpoints(
+            settings.remote_write,
+            storage,
+            _Place(
+                f"overrides.{tenant}.metrics_generator.remote_write", f"{tenant}/", names, problems
+            ),
+        )
+        for tenant, settings in tenants.entries.items()
+        if settings.remote_write != common
+    }
     if problems:
         raise ConfigError(problems)
-    return made
+    headers = TenantHeaders(
+        default=_shown(tenants.default.remote_write_headers),
+        named={
+            tenant: _shown(settings.remote_write_headers)
+            for tenant, settings in tenants.entries.items()
+        },
+    )
+    return Routes(default, own, headers, storage.remote_write_flush_deadline / 1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a list of entries stands; without a ``prefix`` it is for all tenants."""
+
+    path: str
+    prefix: str
+    names: set[str]
+    problems: list[Problem]
+
+
+def _endpoints(
+    entries: Sequence[RemoteWriteConfig], storage: StorageConfig, place: _Place
+) -> tuple[Endpoint, ...]:
+    made = (
+        _endpoint(entry, name, storage, _Secrets(f"{place.path}[{index}]", place.problems))
+        for index, (entry, name) in enumerate(zip(entries, _names(entries, place), strict=True))
+    )
+    return tuple(replace(each, private=bool(place.prefix)) for each in made)
+
+
+def _shown(secrets: Mapping[str, SecretStr]) -> dict[str, str]:
+    return {name: value.get_secret_value() for name, value in secrets.items()}
 
 
 class _Secrets:
     """Reads the secrets of one entry."""
 
-    def __init__(self, index: int, problems: list[Problem]) -> None:
-        self._path = f"metrics_generator.storage.remote_write[{index}]"
+    def __init__(self, path: str, problems: list[Problem]) -> None:
+        self._path = path
         self._problems = problems
 
     def read(self, key: str, inline: SecretStr | None, file: str | None) -> str | None:
@@ -69,7 +121,7 @@ def _endpoint(
     entry: RemoteWriteConfig, name: str, storage: StorageConfig, secrets: _Secrets
 ) -> Endpoint:
     queue = entry.queue_config
-    headers = {key: value.get_secret_value() for key, value in entry.headers.items()}
+    headers = _shown(entry.headers)
     login = entry.basic_auth
     token = secrets.read("bearer_token_file", entry.bearer_token, entry.bearer_token_file)
     if entry.authorization is not None:
@@ -84,7 +136,9 @@ def _endpoint(
         min_backoff_s=queue.min_backoff / 1000,
         max_backoff_s=queue.max_backoff / 1000,
         retry_on_429=queue.retry_on_http_429,
-        connections=queue.max_shards,
+        min_shards=queue.min_shards,
+        max_shards=queue.max_shards,
+        max_pending_bytes=queue.max_pending_bytes,
         add_org_id_header=storage.remote_write_add_org_id_header,
         user=login.username if login else None,
         password=(
@@ -123,9 +177,7 @@ def _oauth2(entry: OAuth2Config, secrets: _Secrets) -> OAuth2:
         client_secret=secret.get_secret_value() if secret else None,
         client_secret_file=entry.client_secret_file,
         scopes=entry.scopes,
-        endpoint_params={
-            key: value.get_secret_value() for key, value in entry.endpoint_params.items()
-        },
+        endpoint_params=_shown(entry.endpoint_params),
     )
 
 
@@ -150,14 +202,16 @@ def _authorize(
     return None
 
 
-def _names(entries: Sequence[RemoteWriteConfig]) -> list[str]:
-    """Given names, else host and port; a number is added to one that occurs again."""
-    seen: Counter[str] = Counter(entry.name for entry in entries if entry.name)
+def _names(entries: Sequence[RemoteWriteConfig], place: _Place) -> list[str]:
+    """Given names, else host and port; a number is added to one that is taken already."""
+    given = {f"{place.prefix}{entry.name}" for entry in entries if entry.name}
     names = []
     for entry in entries:
-        name = entry.name or urlsplit(entry.url).netloc
-        if not entry.name:
-            seen[name] += 1
-            name = f"{name}#{seen[name]}" if seen[name] > 1 else name
+        wanted = name = f"{place.prefix}{entry.name or urlsplit(entry.url).netloc}"
+        taken = place.names if entry.name else place.names | given
+        numbers = count(2)
+        while name in taken:
+            name = f"{wanted}#{next(numbers)}"
+        place.names.add(name)
         names.append(name)
     return names

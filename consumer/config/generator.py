@@ -39,6 +39,10 @@ def _check_names(entries: tuple[RemoteWriteConfig, ...]) -> tuple[RemoteWriteCon
     return entries
 
 
+RemoteWrite = Annotated[tuple[RemoteWriteConfig, ...], AfterValidator(_check_names)]
+"""Endpoints, those that have a name with one each."""
+
+
 class ProcessorConfig(Block):
     """What the processors do."""
 
@@ -98,11 +102,12 @@ class StorageConfig(Block):
     wal: WalConfig | None = None
     """Tempo's write-ahead log."""
     remote_write_flush_deadline: Annotated[DurationMs, duration("1s", "1h")] = 60_000
-    """Longest time for the delivery of the last tick, within `server.shutdown_timeout`."""
+    """How long an endpoint that the overrides do not name any more has for what waits for it.
+    (The last tick of all has `server.shutdown_timeout`.)"""
     remote_write_add_org_id_header: bool = True
     """Send the tenant as `X-Scope-OrgID`, unless it is `single-tenant`."""
-    remote_write: Annotated[tuple[RemoteWriteConfig, ...], AfterValidator(_check_names)] = ()
-    """Endpoints; each gets every series."""
+    remote_write: RemoteWrite = ()
+    """Endpoints; each gets every series of the tenants that have none of their own."""
 
 
 class MetricsGeneratorConfig(Block):

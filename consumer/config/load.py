@@ -120,7 +120,7 @@ def _validate(
 
 def require_remote_write(config: Config) -> None:
     """Raise :class:`ConfigError` when the series would go nowhere; for the worker."""
-    if not config.metrics_generator.storage.remote_write:
+    if not settings_by_tenant(config).default.remote_write:
         text = "expected at least one entry with a url; a worker has to write somewhere"
         raise ConfigError([Problem("metrics_generator.storage.remote_write", text)])
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from consumer.config.checks import Block, LabelName, duration, within
-from consumer.config.generator import ProcessorConfig
+from consumer.config.generator import ProcessorConfig, RemoteWrite
 from consumer.config.partial import partial
+from consumer.config.remote_write import TenantHeaders
 from processors.settings import DurationMs
 
 if TYPE_CHECKING:
@@ -107,6 +108,12 @@ class GeneratorLimits(Block):
     max_cardinality_per_label: Annotated[int, Field(ge=0)] | None = None
     """Most values of a label (about, within a `stale_duration`); while there are more, each value
     of that label becomes `__cardinality_overflow__`; 0: no limit."""
+    remote_write_headers: TenantHeaders | None = None
+    """Headers of the tenant's requests to each endpoint, in place of those of the same name; they
+    may hold its `Authorization`. (`X-Scope-OrgID` in place of the tenant's name.)"""
+    remote_write: RemoteWrite | None = None
+    """The tenant's own endpoints, in place of those of `metrics_generator.storage`; an empty list:
+    none. (Not in Tempo.)"""
     ring_size: int | None = None
     """Tempo's ring."""
     forwarder: Mapping[str, object] | None = Field(default=None, repr=False)

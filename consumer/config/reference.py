@@ -73,6 +73,22 @@ file that is wrong or gone changes nothing: the last good one goes on, each prob
 its path, and `spanmill_overrides_reloads_total{outcome="failed"}` counts. At start it is refused
 like the configuration; `spanmill check-config` looks at it too.
 
+**Endpoints.** A tenant writes to the endpoints of `metrics_generator.storage.remote_write`, with
+its `remote_write_headers` if it has any; or, with a list `remote_write` of its own (each entry as
+there), to those of the list alone. In metrics and logs such an endpoint is called `tenant/name`.
+
+```yaml
+overrides:
+  acme:
+    metrics_generator:
+      remote_write_headers: {Authorization: "Bearer ${ACME_TOKEN}"}
+  beta:
+    metrics_generator:
+      remote_write:
+        - url: https://beta.example/api/v1/push
+          basic_auth: {username: beta, password_file: /etc/spanmill/beta}
+```
+
 With `disable_collection` a tenant's series are kept and not written; offsets are committed all the
 same. With intervals that differ from tenant to tenant, offsets are committed when every tenant was
 written since: after the longest interval among the tenants that had spans.
@@ -85,8 +101,11 @@ name: every worker writes the same series, before and after a restart. (Tempo le
 they come, so its names depend on what a process has seen.) Filters see the name as it came.
 """
 
-PER_TENANT = "overrides.defaults.metrics_generator.processor"
-"""What is below is the same as in ``metrics_generator.processor``."""
+PER_TENANT = (
+    "overrides.defaults.metrics_generator.processor",
+    "overrides.defaults.metrics_generator.remote_write[]",
+)
+"""What is below is the same as in ``metrics_generator``."""
 
 _MEANINGS: Mapping[str, str] = {
     "service_graphs.wait": "How long half an edge waits for the other half.",
@@ -198,7 +217,7 @@ def reference() -> str:
 def is_told(key: shape.Key) -> bool:
     """Whether the key has a row: not so for most blocks, whose keys have them."""
     if key.pattern.startswith(PER_TENANT):
-        return key.pattern == PER_TENANT
+        return key.pattern in PER_TENANT
     return key.block is None or key.pattern in NO_EFFECT or key.field.default is None
 
 

@@ -13,8 +13,7 @@ from consumer.config.checks import Block, check_url, duration
 from consumer.remote_write.relabel import compile_regex
 from processors.settings import DurationMs, Finding, refuse
 
-_RESERVED_HEADERS = {
-    "authorization": "use authorization or basic_auth",
+_PROTOCOL_HEADERS = {
     "host": "the address decides",
     "content-encoding": "the protocol decides",
     "content-length": "the protocol decides",
@@ -24,14 +23,26 @@ _RESERVED_HEADERS = {
     "transfer-encoding": "the protocol decides",
     "x-prometheus-remote-write-version": "the protocol decides",
 }
+_RESERVED_HEADERS = {"authorization": "use authorization or basic_auth", **_PROTOCOL_HEADERS}
 
 
 def _check_headers(headers: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
+    return _without(_RESERVED_HEADERS, headers)
+
+
+def _check_tenant_headers(headers: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
+    """A tenant's headers may say who it is: it has no other way to log in to a shared endpoint."""
+    return _without(_PROTOCOL_HEADERS, headers)
+
+
+def _without(
+    reserved: Mapping[str, str], headers: Mapping[str, SecretStr]
+) -> Mapping[str, SecretStr]:
     findings: list[Finding] = []
     for name, value in headers.items():
-        if name.lower() in _RESERVED_HEADERS:
-            text = f"this header cannot be set; {_RESERVED_HEADERS[name.lower()]}"
-            findings.append(((name,), text))
+        reason = reserved.get(name.strip().lower())
+        if reason is not None:
+            findings.append(((name,), f"this header cannot be set; {reason}"))
         if not name or any(sign in name + value.get_secret_value() for sign in "\r\n"):
             findings.append(((name,), "expected a header of one line"))
     refuse(findings)
@@ -194,11 +205,13 @@ class QueueConfig(Block):
 
     capacity: Annotated[int, Field(ge=1)] | None = None
     """Samples that one shard holds back."""
-    max_shards: Annotated[int, Field(ge=1, le=200)] = 4
-    """Most requests under way to this endpoint; of one tenant, of different metrics or buckets
-    (Prometheus: 50)."""
-    min_shards: Annotated[int, Field(ge=1, le=1_000)] | None = None
-    """Fewest shards."""
+    max_shards: Annotated[int, Field(ge=1, le=200)] = 50
+    """Most requests under way to this endpoint, and most shards of a tenant."""
+    min_shards: Annotated[int, Field(ge=1, le=200)] = 1
+    """Fewest of them; between the two they follow the time that requests take."""
+    max_pending_bytes: Annotated[int, Field(ge=1 << 20)] = 1 << 29
+    """Most memory for what waits for this endpoint (a sample takes about 40 bytes), beside one
+    tick; more pauses consumption. (Not in Prometheus.)"""
     max_samples_per_send: Annotated[int, Field(ge=1)] = 2_000
     """Most samples in one request."""
     batch_send_deadline: DurationMs | None = None
@@ -216,7 +229,13 @@ class QueueConfig(Block):
     def _ordered(self) -> QueueConfig:
         if self.max_backoff < self.min_backoff:
             refuse([(("max_backoff",), "expected at least min_backoff")])
+        if self.max_shards < self.min_shards:
+            refuse([(("max_shards",), "expected at least min_shards")])
         return self
+
+
+TenantHeaders = Annotated[Mapping[str, SecretStr], AfterValidator(_check_tenant_headers)]
+"""Headers of a tenant's requests."""
 
 
 class RemoteWriteConfig(Block):

@@ -6,6 +6,7 @@ Paths are patterns: ``[]`` stands for any index, ``*`` for any key.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from consumer.config.model import Notice
 from consumer.errors import Problem
@@ -13,24 +14,41 @@ from consumer.errors import Problem
 _GENERATOR = "metrics_generator"
 _SERVICE_GRAPHS = f"{_GENERATOR}.processor.service_graphs"
 _SPAN_METRICS = f"{_GENERATOR}.processor.span_metrics"
-_REMOTE_WRITE = f"{_GENERATOR}.storage.remote_write[]"
 DEFAULTS = "overrides.defaults."
 _LIMITS = f"{DEFAULTS}metrics_generator"
+_ENDPOINTS = (f"{_GENERATOR}.storage.remote_write[]", f"{_LIMITS}.remote_write[]")
+
+_ENDPOINT_NOT_YET: Mapping[str, object] = {
+    "no_proxy": "",
+    "proxy_from_environment": False,
+    "proxy_connect_header": {},
+    "http_headers": {},
+    "follow_redirects": True,
+    "enable_http2": False,
+    "round_robin_dns": False,
+    "sigv4": {},
+    "azuread": {},
+    "google_iam": {},
+    "metadata_config": {},
+}
+_ENDPOINT_NO_EFFECT: Mapping[str, str] = {
+    "send_exemplars": "overrides decide about exemplars (max_exemplars)",
+    "send_native_histograms": (
+        "overrides decide about native histograms (generate_native_histograms)"
+    ),
+    "queue_config.capacity": "max_pending_bytes bounds what waits, as a whole",
+    "queue_config.batch_send_deadline": "a tick is sent at once",
+}
+
+
+def _of_endpoints(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of keys of an endpoint, said of those for all and of a tenant's own."""
+    return {f"{entry}.{key}": value for entry in _ENDPOINTS for key, value in keys.items()}
+
 
 NOT_YET: Mapping[str, object] = {
     f"{_GENERATOR}.leave_consumer_group_on_shutdown": False,
-    f"{_REMOTE_WRITE}.no_proxy": "",
-    f"{_REMOTE_WRITE}.proxy_from_environment": False,
-    f"{_REMOTE_WRITE}.proxy_connect_header": {},
-    f"{_REMOTE_WRITE}.http_headers": {},
-    f"{_REMOTE_WRITE}.follow_redirects": True,
-    f"{_REMOTE_WRITE}.enable_http2": False,
-    f"{_REMOTE_WRITE}.round_robin_dns": False,
-    f"{_REMOTE_WRITE}.sigv4": {},
-    f"{_REMOTE_WRITE}.azuread": {},
-    f"{_REMOTE_WRITE}.google_iam": {},
-    f"{_REMOTE_WRITE}.metadata_config": {},
-    f"{_LIMITS}.remote_write_headers": {},
+    **_of_endpoints(_ENDPOINT_NOT_YET),
 }
 """Keys without an implementation, each with its default, the one value that is taken."""
 
@@ -55,16 +73,7 @@ NO_EFFECT: Mapping[str, str] = {
     ),
     f"{_GENERATOR}.storage.path": _NO_WAL,
     f"{_GENERATOR}.storage.wal": _NO_WAL,
-    f"{_GENERATOR}.storage.remote_write_flush_deadline": (
-        "server.shutdown_timeout bounds the last tick and its delivery"
-    ),
-    f"{_REMOTE_WRITE}.send_exemplars": "overrides decide about exemplars (max_exemplars)",
-    f"{_REMOTE_WRITE}.send_native_histograms": (
-        "overrides decide about native histograms (generate_native_histograms)"
-    ),
-    f"{_REMOTE_WRITE}.queue_config.capacity": "what waits is bounded in ticks, not in samples",
-    f"{_REMOTE_WRITE}.queue_config.min_shards": "there are as many requests as a tick needs",
-    f"{_REMOTE_WRITE}.queue_config.batch_send_deadline": "a tick is sent at once",
+    **_of_endpoints(_ENDPOINT_NO_EFFECT),
     f"{_LIMITS}.processor.service_graphs.workers": _NO_WORKERS,
     f"{_LIMITS}.ring_size": _RING,
     f"{_LIMITS}.forwarder": _OTHER_PART,

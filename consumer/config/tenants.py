@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
 
 from consumer.config import shape
 from consumer.config.checks import check_service_graphs, check_span_metrics
-from consumer.config.generator import ProcessorConfig
+from consumer.config.generator import ProcessorConfig, RemoteWrite
 from consumer.config.model import Config, Notice
 from consumer.config.overrides import (
     DEFAULT_PROCESSORS,
@@ -62,6 +63,8 @@ class TenantSettings:
     interval_ms: int
     """Time between two collections."""
     disable_collection: bool
+    remote_write: RemoteWrite
+    remote_write_headers: Mapping[str, SecretStr]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,10 @@ def _settings(config: Config, layers: Sequence[_Layer], problems: list[Problem])
         slack_ms=limits.ingestion_time_range_slack or static.metrics_ingestion_time_range_slack,
         interval_ms=limits.collection_interval or static.registry.collection_interval,
         disable_collection=limits.disable_collection or False,
+        remote_write=(
+            static.storage.remote_write if limits.remote_write is None else limits.remote_write
+        ),
+        remote_write_headers=limits.remote_write_headers or {},
     )
 
 

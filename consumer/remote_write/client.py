@@ -4,18 +4,17 @@ The type of the outcome is the decision, made nowhere else: ``Delivered``, ``Ret
 the kind of trouble, or ``Rejected`` for good (remote write specification 1.0, "Retries &
 Backoff": retry 5xx, may retry 429, no other 4xx).
 
-Bounds: ``connections`` sockets, ``timeout_s`` for connecting and for each wait for bytes,
+Bounds: ``max_shards`` sockets, ``timeout_s`` for connecting and for each wait for bytes,
 64 KiB of a response read (1 KiB of an error kept).
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from http.client import HTTPException
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -25,14 +24,11 @@ from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
 from consumer.clock import Clock
 from consumer.remote_write.credentials import CredentialError
-from consumer.remote_write.endpoint import Endpoint
+from consumer.remote_write.endpoint import Endpoint, redact
+from consumer.remote_write.headers import RequestHeaders, TenantHeaders
 from consumer.remote_write.login import Login
 from consumer.remote_write.request import EncodedRequest, Message
 
-ORG_ID_HEADER = "X-Scope-OrgID"
-SINGLE_TENANT = "single-tenant"
-
-_ORG_ID = ORG_ID_HEADER.lower()
 _MAX_ERROR_BYTES = 1024
 _MAX_BODY_BYTES = 64 * 1024
 _WRITTEN = "X-Prometheus-Remote-Write-%s-Written"
@@ -41,30 +37,6 @@ _WRITTEN = "X-Prometheus-Remote-Write-%s-Written"
 _DIVISIBLE = {"http_400", "http_409", "http_413", "http_422"}
 _COUNT = re.compile(r"[0-9]{1,18}")
 _SECONDS = re.compile(r"[0-9]{1,9}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-try:
-    _VERSION = version("spanmill")
-except PackageNotFoundError:
-    _VERSION = "unknown"
-
-_MESSAGE_HEADERS = {
-    Message.V1: {
-        "Content-Type": "application/x-protobuf",
-        "X-Prometheus-Remote-Write-Version": "0.1.0",
-    },
-    Message.V2: {
-        "Content-Type": f"application/x-protobuf;proto={Message.V2.value}",
-        "X-Prometheus-Remote-Write-Version": "2.0.0",
-    },
-}
-_PROTOCOL_HEADERS = {"Content-Encoding": "snappy", "User-Agent": f"spanmill/{_VERSION}"}
-_RESERVED = {name.lower() for name in [*_PROTOCOL_HEADERS, *_MESSAGE_HEADERS[Message.V1]]} | {
-    "connection",
-    "content-length",
-    "retry-attempt",
-    "transfer-encoding",
-}
 
 
 class Trouble(Enum):
@@ -131,27 +103,40 @@ Outcome = Delivered | Retry | Rejected | Unsupported
 class Client:
     """The connections to one endpoint. May be used from any thread."""
 
-    def __init__(self, endpoint: Endpoint, clock: Clock) -> None:
+    def __init__(
+        self, endpoint: Endpoint, clock: Clock, tenants: TenantHeaders | None = None
+    ) -> None:
         self._endpoint = endpoint
         self._clock = clock
         self._url = _without_credentials(endpoint.url)
-        self._headers = _endpoint_headers(endpoint)
         self._knows_v2 = False
-        self._org_id_is_set = _ORG_ID in {name.lower() for name in self._headers}
         self._timeout = urllib3.Timeout(connect=endpoint.timeout_s, read=endpoint.timeout_s)
         self._pool = _pool(endpoint)
         self._login = Login(endpoint, self._pool, clock)
+        self.tell(tenants or TenantHeaders())
+
+    def tell(self, tenants: TenantHeaders) -> None:
+        """From now on requests carry the headers of ``tenants``."""
+        self._headers = RequestHeaders(self._endpoint, tenants)
 
     def send(self, tenant: str, request: EncodedRequest, attempt: int = 0) -> Outcome:
         """Post ``request``; ``attempt`` counts from 0. Blocks; raises nothing of the network."""
+        made = self._headers
         try:
-            headers = self._request_headers(tenant, attempt)
-            headers.update(_MESSAGE_HEADERS[request.message])
-            headers.update(self._login.headers())
+            headers = made.of(tenant, request.message, attempt)
+            if not made.log_in(tenant):
+                headers |= self._login.headers()
         except ValueError as error:
             return Rejected("invalid_tenant", str(error), answered=False)
         except CredentialError as error:
             return Retry(Trouble.NETWORK, self._login.redact(str(error)))
+        outcome = self._post(request, headers, is_first=not attempt)
+        secrets = made.secrets(tenant)
+        if secrets and not isinstance(outcome, Delivered):
+            return replace(outcome, text=redact(outcome.text, secrets))
+        return outcome
+
+    def _post(self, request: EncodedRequest, headers: dict[str, str], *, is_first: bool) -> Outcome:
         try:
             response = self._pool.request(
                 "POST",
@@ -168,7 +153,7 @@ class Client:
             return Retry(Trouble.TIMEOUT, self._text(error))
         except (HTTPError, HTTPException, OSError) as error:
             return Retry(Trouble.NETWORK, self._text(error))
-        if response.status == 401 and not attempt and self._login.refused():
+        if response.status == 401 and is_first and self._login.refused():
             self._read(response)
             return Retry(Trouble.NETWORK, "HTTP 401: another token is fetched")
         return self._outcome(response, request.message)
@@ -176,21 +161,6 @@ class Client:
     def close(self) -> None:
         """Close idle connections."""
         self._pool.clear()
-
-    def _request_headers(self, tenant: str, attempt: int) -> dict[str, str]:
-        headers = dict(self._headers)
-        if self._sends_org_id(tenant):
-            if _CONTROL.search(tenant):
-                raise ValueError("the tenant's name holds control characters")
-            # http.client writes Latin-1: this way the bytes on the wire are UTF-8.
-            headers[ORG_ID_HEADER] = tenant.encode().decode("latin-1")
-        if attempt:
-            headers["Retry-Attempt"] = str(attempt)
-        return headers
-
-    def _sends_org_id(self, tenant: str) -> bool:
-        wanted = self._endpoint.add_org_id_header and not self._org_id_is_set
-        return wanted and tenant != SINGLE_TENANT
 
     def _outcome(
         self, response: urllib3.BaseHTTPResponse, message: Message = Message.V1
@@ -259,7 +229,7 @@ class Client:
 
 def _pool(endpoint: Endpoint) -> urllib3.PoolManager:
     """The connections; one more for tokens, which have another host."""
-    settings: dict[str, Any] = {"num_pools": 2, "maxsize": endpoint.connections}
+    settings: dict[str, Any] = {"num_pools": 2, "maxsize": endpoint.max_shards}
     if endpoint.tls is not None:
         settings |= endpoint.tls.pool_settings()
     if endpoint.proxy_url is None:
@@ -299,15 +269,3 @@ def parse_retry_after(text: str, now_ms: int) -> float | None:
 def _without_credentials(url: str) -> str:
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def _endpoint_headers(endpoint: Endpoint) -> dict[str, str]:
-    """What every request to the endpoint carries; users' headers yield to the protocol's."""
-    reserved = _RESERVED | ({"authorization"} if endpoint.has_login else set())
-    headers = {name.strip(): value for name, value in endpoint.headers.items()}
-    headers = {
-        name: value
-        for name, value in headers.items()
-        if name.lower() not in reserved and (value.strip() or name.lower() != _ORG_ID)
-    }
-    return {**headers, **_PROTOCOL_HEADERS}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
@@ -24,10 +24,12 @@ class Endpoint:
     goes out alone.
 
     ``max_pending_ticks`` is how many ticks a tenant may be behind: four are a minute at
-    the default interval. ``connections`` is the number of sending threads, and of
-    requests in flight. ``max_kept_samples`` bounds what is saved of collapsed ticks per
-    tenant (see ``collapse``): at some 50 bytes each, 5 MB. ``max_retry_after_s`` bounds
-    what the endpoint can ask for with Retry-After.
+    the default interval. ``max_pending_bytes`` is what all that waits may take: a sample
+    with six labels is some 40 bytes, so 512 MiB are 13 million samples. There are
+    ``min_shards`` to ``max_shards`` requests in flight (see ``resharding``).
+    ``max_kept_samples`` bounds what is saved of collapsed ticks per tenant (see
+    ``collapse``): at some 50 bytes each, 5 MB. ``max_retry_after_s`` bounds what the
+    endpoint can ask for with Retry-After.
 
     ``relabel`` is applied to what goes here; samples older than ``sample_age_limit_s`` (0:
     of any age) are not sent. A secret in a file is read again before it is used, at most
@@ -35,6 +37,8 @@ class Endpoint:
 
     ``message`` is what is sent until the endpoint shows that it knows 1.0 only;
     ``legacy_created_timestamp`` is for receivers of 2.0's older drafts.
+
+    ``private``: of one tenant, so that it is never waited for by others (see ``lanes``).
 
     Whoever builds this has checked it; ``headers`` may hold secrets, so nothing but
     ``name`` and ``shown_url`` may be logged.
@@ -50,8 +54,10 @@ class Endpoint:
     max_backoff_s: float = 5.0
     max_retry_after_s: float = 600.0
     retry_on_429: bool = True
-    connections: int = 4
+    min_shards: int = 1
+    max_shards: int = 50
     max_pending_ticks: int = 4
+    max_pending_bytes: int = 1 << 29
     max_kept_samples: int = 100_000
     add_org_id_header: bool = True
     user: str | None = None
@@ -66,12 +72,14 @@ class Endpoint:
     password_file: str | None = None
     bearer_token_file: str | None = None
     oauth2: OAuth2 | None = None
+    private: bool = False
 
     def __post_init__(self) -> None:
         assert 0 < self.min_backoff_s <= self.max_backoff_s
         assert self.timeout_s > 0
         assert min(self.max_samples_per_send, self.max_bytes_per_send) > 0
-        assert min(self.connections, self.max_pending_ticks) > 0
+        assert 0 < self.min_shards <= self.max_shards
+        assert min(self.max_pending_ticks, self.max_pending_bytes) > 0
         bearer = self.bearer_token is not None or self.bearer_token_file is not None
         assert [self.user is not None, bearer, self.oauth2 is not None].count(True) <= 1
 
@@ -89,9 +97,7 @@ class Endpoint:
 
     def redact(self, text: str) -> str:
         """``text`` without this endpoint's secrets, should a foreign text repeat them."""
-        for secret in sorted(self._secrets(), key=len, reverse=True):
-            text = text.replace(secret, MASK)
-        return text
+        return redact(text, self._secrets())
 
     def _secrets(self) -> set[str]:
         parts = urlsplit(self.url)
@@ -104,10 +110,25 @@ class Endpoint:
         if self.user is not None:
             pair = f"{self.user}:{self.password or ''}"
             secrets.add(b64encode(pair.encode()).decode())
-        # A short header value is rather "true" than a secret, and "1" is in every text.
-        secrets |= {value.strip() for value in self.headers.values() if len(value.strip()) >= 4}
-        for value in self.headers.values():
-            scheme, _, credentials = value.partition(" ")
-            if scheme.lower() in {"basic", "bearer"}:
-                secrets.add(credentials.strip())
+        secrets |= secrets_in(self.headers)
         return {secret for secret in secrets if secret}
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """``text`` with a mask for each of ``secrets``, the longest first."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return text
+
+
+def secrets_in(headers: Mapping[str, str]) -> set[str]:
+    """What the values of ``headers`` hold that must not be shown.
+
+    A short value is rather "true" than a secret, and "1" is in every text.
+    """
+    secrets = {value.strip() for value in headers.values() if len(value.strip()) >= 4}
+    for value in headers.values():
+        scheme, _, credentials = value.partition(" ")
+        if scheme.lower() in {"basic", "bearer"} and credentials.strip():
+            secrets.add(credentials.strip())
+    return secrets

@@ -22,7 +22,7 @@ class Gate:
         self._backoff = backoff
         self._failing: str | None = None
         self._failures = 0
-        self._in_flight = 0
+        self.in_flight = 0
         self._ready_s = -inf
         self._last_answer: tuple[str, float] = ("", -inf)
         self._last_answer_of_another: tuple[str, float] = ("", -inf)
@@ -32,19 +32,23 @@ class Gate:
         """From when on a request may begin; infinity while one has to end first."""
         if not self.closed:
             return -inf
-        return inf if self._in_flight else self._ready_s
+        return inf if self.in_flight else self._ready_s
+
+    def apply(self, backoff: Backoff) -> None:
+        """Wait as ``backoff`` says from now on."""
+        self._backoff = backoff
 
     def begin(self) -> None:
         """A request goes out."""
-        self._in_flight += 1
+        self.in_flight += 1
 
     def abort(self) -> None:
         """A request was not sent after all."""
-        self._in_flight -= 1
+        self.in_flight -= 1
 
     def answered(self, tenant: str, begun_s: float) -> None:
         """A request begun at ``begun_s`` was answered, whatever the answer."""
-        self._in_flight -= 1
+        self.in_flight -= 1
         if tenant != self._last_answer[0]:
             self._last_answer_of_another = self._last_answer
         self._last_answer = (tenant, begun_s)
@@ -54,7 +58,7 @@ class Gate:
 
     def failed(self, tenant: str, now_s: float, retry_after_s: float | None) -> None:
         """A request found the endpoint not working."""
-        self._in_flight -= 1
+        self.in_flight -= 1
         if self._failing not in (None, tenant):
             self.closed = True
         self._failing = tenant

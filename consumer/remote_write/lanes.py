@@ -2,12 +2,14 @@
 
 A lane is taken by one thread at a time and its head share is sent before the next, which
 keeps the samples of each series in time order. Lanes take turns request by request, so a
-large tenant does not hold up a small one.
+large tenant does not hold up a small one. When a tenant gets another number of shards, the
+new lanes are held until the old ones are empty.
 
-Bounds, per lane: ``max_pending_ticks`` shares; beyond that the worker pauses (``behind``),
-or, where the tenant alone is to blame, its oldest waiting ticks collapse. A caller that
-goes on regardless meets the hard bound of twice as many. What collapsed ticks leave is
-bounded by ``max_kept_samples`` and 1000 shares. An idle tenant has no lane.
+Bounds: ``most`` requests under way; per lane ``max_pending_ticks`` shares, for all
+``max_pending_bytes`` and a tick. Beyond that the worker pauses (``behind``), or, where the
+tenant alone is to blame, its oldest waiting ticks collapse. A caller that goes on regardless
+meets the hard bound of twice as many. What collapsed ticks leave is bounded by
+``max_kept_samples`` and 1000 shares. An idle tenant has no lane.
 
 Pure: time is passed in, in seconds of the monotonic clock. Not safe for threads.
 """
@@ -15,170 +17,105 @@ Pure: time is passed in, in seconds of the monotonic clock. Not safe for threads
 from __future__ import annotations
 
 import heapq
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from itertools import chain
 
-from consumer.remote_write.client import Trouble
-from consumer.remote_write.delivery import Delivery
 from consumer.remote_write.endpoint import Endpoint
 from consumer.remote_write.gate import Gate
-from consumer.remote_write.request import EncodedRequest
-from consumer.remote_write.series import SeriesBlock
+from consumer.remote_write.lane import Lane, Share, Turn
 
 _MAX_KEPT_SHARES = 1000
-# Per tick of a shard. To find one sample among 2000 takes 11 splits, so these find some
-# ten, at the price of 256 requests at most. Zero samples are worth less: a quarter.
-_MAX_SPLITS = 128
-_MAX_ZERO_SPLITS = 32
-
-
-class Turn(Enum):
-    """What a lane was taken for."""
-
-    SEND = "send"
-    COLLAPSE = "collapse"
 
 
 @dataclass(slots=True, eq=False)
-class Share:
-    """One tenant's part of a tick. ``kept`` is what a collapsed tick left behind."""
+class _Tenant:
+    """One tenant's lanes by shard: those that are sent, and those held until they are empty.
 
-    time_ms: int
-    blocks: Sequence[SeriesBlock]
-    delivery: Delivery | None = None
-    kept: bool = False
-    samples: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.samples = sum(len(block) for block in self.blocks)
-
-    def settle(self) -> None:
-        """Nobody needs to wait for this share any more."""
-        if self.delivery is not None:
-            self.delivery.settle_part()
-            self.delivery = None
-
-
-@dataclass(slots=True, eq=False)
-class Lane:
-    """What waits for one tenant; the first share is being sent.
-
-    ``requests`` encodes the head share, ``request`` is the one to be sent now, after
-    ``attempts`` failures, and ``parts`` are to be sent next, before those still to be
-    encoded. ``samples`` counts what waits, zero samples left out.
+    ``shards`` is the number that the last share was cut into.
     """
 
-    tenant: str
-    shard: int = 0
-    shares: deque[Share] = field(default_factory=deque)
-    requests: Iterator[EncodedRequest] | None = None
-    request: EncodedRequest | None = None
-    parts: deque[EncodedRequest] = field(default_factory=deque)
-    splits: Counter[bool] = field(default_factory=Counter)
-    attempts: int = 0
-    trouble: Trouble | None = None
-    failing_since_s: float = 0.0
-    samples: int = 0
-    done_samples: int = 0
-    taken: bool = False
-    turn: int = 0
-    ready_s: float = 0.0
+    shards: int
+    active: dict[int, Lane] = field(default_factory=dict)
+    held: dict[int, Lane] = field(default_factory=dict)
+
+    def lanes(self) -> Iterator[Lane]:
+        """All of them."""
+        return chain(self.active.values(), self.held.values())
 
     @property
     def ticks(self) -> int:
-        """How many whole ticks wait, the one being sent included."""
-        return sum(not share.kept for share in self.shares)
-
-    def fail(self, trouble: Trouble, now_s: float) -> None:
-        """The request has to be tried again."""
-        self.attempts += 1
-        if self.trouble is None or self.trouble.is_the_tenants:
-            self.failing_since_s = now_s
-        self.trouble = trouble
-
-    def may_split(self, request: EncodedRequest) -> bool:
-        """Whether to look for what is refused in ``request``; each yes costs two requests."""
-        is_zeros = not request.series
-        most = _MAX_ZERO_SPLITS if is_zeros else _MAX_SPLITS
-        if request.samples < 2 or self.splits[is_zeros] >= most:
-            return False
-        self.splits[is_zeros] += 1
-        return True
-
-    def replace_request(self, parts: Sequence[EncodedRequest]) -> None:
-        """Send ``parts`` instead of the present request."""
-        self.parts.extendleft(reversed(parts))
-        self.request = None
-        self.attempts = 0
-        self.trouble = None
-
-    def finish_request(self, request: EncodedRequest) -> None:
-        """The request is delivered or rejected for good."""
-        self.request = None
-        self.attempts = 0
-        self.trouble = None
-        self.done_samples += request.series
-        self.samples -= request.series
-
-    def pop(self) -> Share:
-        """Take the head share out; what it had left is done with."""
-        share = self.shares.popleft()
-        self.samples -= share.samples - self.done_samples
-        self.done_samples = 0
-        self.requests = None
-        self.request = None
-        self.parts.clear()
-        self.splits.clear()
-        self.attempts = 0
-        return share
-
-    def oldest_waiting(self) -> int | None:
-        """Index of the oldest whole tick behind the head that has a later one behind it."""
-        whole = [index for index, share in enumerate(self.shares) if index and not share.kept]
-        return whole[0] if len(whole) > 1 else None
+        """How many whole ticks wait, those of the fullest shards."""
+        of = (self.active.values(), self.held.values())
+        return sum(max((lane.ticks for lane in lanes), default=0) for lanes in of)
 
 
 class Lanes:
     """All lanes of an endpoint and the order in which they come up."""
 
-    def __init__(self, endpoint: Endpoint, gate: Gate) -> None:
+    def __init__(self, endpoint: Endpoint, gate: Gate, most: int) -> None:
         self._endpoint = endpoint
         self.gate = gate
-        self._lanes: dict[tuple[str, int], Lane] = {}
-        self._tenants: dict[str, dict[int, Lane]] = {}
+        self.most = most
+        self._tenants: dict[str, _Tenant] = {}
         self._turns: list[tuple[float, int, Lane]] = []
         self._last_turn = 0
-        self._overfull: dict[tuple[str, int], Lane] = {}
+        self._count = 0
+        self._overfull: dict[int, Lane] = {}
+
+    def apply(self, endpoint: Endpoint) -> None:
+        """Let the limits of ``endpoint`` count from now on."""
+        self._endpoint = endpoint
 
     def __len__(self) -> int:
-        return len(self._lanes)
+        return self._count
 
     def __iter__(self) -> Iterator[Lane]:
-        return iter(list(self._lanes.values()))
+        return iter([lane for tenant in self._tenants.values() for lane in tenant.lanes()])
 
-    def waits(self, tenant: str) -> bool:
-        """Whether anything of the tenant is not settled yet."""
-        return tenant in self._tenants
+    def shards(self, tenant: str) -> int | None:
+        """How many shards the tenant's last share has; None if nothing of it waits."""
+        known = self._tenants.get(tenant)
+        return None if known is None else known.shards
+
+    def may_reshard(self, tenant: str) -> bool:
+        """Whether the tenant's lanes are in good order and none is held."""
+        known = self._tenants[tenant]
+        return not known.held and all(lane.trouble is None for lane in known.active.values())
 
     def pending(self, tenant: str) -> tuple[int, int]:
-        """Samples and ticks of the tenant that wait; ticks are those of its fullest shard."""
-        lanes = self._tenants.get(tenant, {}).values()
-        ticks = max((lane.ticks for lane in lanes), default=0)
-        return sum(lane.samples for lane in lanes), ticks
+        """Samples and ticks of the tenant that wait; ticks are those of its fullest shards."""
+        known = self._tenants.get(tenant)
+        if known is None:
+            return 0, 0
+        return sum(lane.samples for lane in known.lanes()), known.ticks
 
-    def add(self, tenant: str, share: Share, now_s: float, shard: int = 0) -> Lane:
-        """Queue a share behind the others of the tenant's shard."""
-        lane = self._lanes.get((tenant, shard))
-        if lane is None:
-            lane = self._lanes[tenant, shard] = Lane(tenant, shard)
-            self._tenants.setdefault(tenant, {})[shard] = lane
-            self._queue(lane, now_s)
-        lane.shares.append(share)
-        lane.samples += share.samples
-        self._check_fill(lane)
-        return lane
+    def backlog(self) -> int:
+        """Samples that wait for no other reason than the time that requests take."""
+        return sum(lane.samples for lane in self if lane.trouble is None)
+
+    def add(self, tenant: str, shares: Mapping[int, Share], now_s: float, shards: int = 1) -> None:
+        """Queue what a tick has in each of so many ``shards``, behind the tenant's others.
+
+        Another number than that of the last is one that ``may_reshard`` allowed.
+        """
+        known = self._tenants.get(tenant)
+        if known is None:
+            known = self._tenants[tenant] = _Tenant(shards)
+        is_held = bool(known.held) or (shards != known.shards and bool(known.active))
+        assert shards == known.shards or not known.held
+        known.shards = shards
+        lanes = known.held if is_held else known.active
+        for shard, share in shares.items():
+            lane = lanes.get(shard)
+            if lane is None:
+                lane = lanes[shard] = Lane(tenant, shard, held=is_held)
+                self._count += 1
+                if not is_held:
+                    self._queue(lane, now_s)
+            lane.shares.append(share)
+            lane.samples += share.samples
+            self._check_fill(lane)
 
     def take(self, now_s: float) -> tuple[Lane, Turn] | None:
         """Whose turn it is and what for; the lane is the caller's alone until given back.
@@ -196,6 +133,8 @@ class Lanes:
         """When ``take`` may find a lane; infinity if something else has to happen first."""
         if self._overfull:
             return 0.0
+        if self.gate.in_flight >= self.most:
+            return float("inf")
         return max(self._next_turn_s(), self.gate.ready_s())
 
     def give_back(self, lane: Lane, ready_s: float) -> None:
@@ -204,19 +143,31 @@ class Lanes:
         if not lane.shares:
             self._forget(lane)
             return
-        self._queue(lane, ready_s)
+        if not lane.held:
+            self._queue(lane, 0.0 if lane.hurries else ready_s)
+        lane.hurries = False
         self._check_fill(lane)
 
-    def remove(self, lane: Lane) -> None:
-        """Forget a lane with all that waits in it."""
+    def remove(self, lane: Lane) -> list[Share]:
+        """Forget a lane; returns what waited in it."""
+        shares = list(lane.shares)
         lane.shares.clear()
         lane.samples = 0
         lane.turn = 0
-        self._overfull.pop((lane.tenant, lane.shard), None)
+        self._overfull.pop(id(lane), None)
         self._forget(lane)
+        return shares
 
     def is_refused(self, lane: Lane) -> bool:
-        """Whether the lane is held up while the endpoint works for other tenants."""
+        """Whether the tenant alone is to blame for what waits: nobody else waits for it.
+
+        So it is when the lane is held up while the endpoint works for other tenants, and
+        always where the endpoint is the tenant's own.
+        """
+        if self._endpoint.private:
+            return True
+        if lane.held:
+            return any(map(self.is_refused, self._before(lane)))
         if lane.trouble is None:
             return False
         if lane.trouble.is_the_tenants:
@@ -225,25 +176,40 @@ class Lanes:
 
     def is_overfull(self, lane: Lane) -> bool:
         """Whether the lane's oldest waiting tick has to collapse."""
+        if lane.oldest_waiting() is None:
+            return False
         limit = self._endpoint.max_pending_ticks
         if not self.is_refused(lane):
-            limit *= 2
-        return lane.ticks > limit and lane.oldest_waiting() is not None
+            return lane.ticks > 2 * limit
+        return lane.ticks > limit or self._is_too_large(self)
 
     def behind(self) -> bool:
-        """Whether the endpoint, and not one tenant's refusal, keeps a lane full."""
+        """Whether the endpoint, and not one tenant's refusal, keeps a lane full, or all of them."""
+        most = 0
+        waiting: list[Lane] = []
+        for tenant in self._tenants.values():
+            ticks = 0
+            for lanes in (tenant.active, tenant.held):
+                orderly = [lane for lane in lanes.values() if not self.is_refused(lane)]
+                ticks += max((lane.ticks for lane in orderly), default=0)
+                waiting += orderly
+            most = max(most, ticks)
         limit = self._endpoint.max_pending_ticks
-        return any(
-            lane.ticks >= limit and not self.is_refused(lane) for lane in self._lanes.values()
-        )
+        return most >= limit or (most > 1 and self._is_too_large(waiting))
+
+    def _is_too_large(self, lanes: Iterable[Lane]) -> bool:
+        return sum(lane.size_bytes for lane in lanes) >= self._endpoint.max_pending_bytes
 
     def replace(self, lane: Lane, index: int, kept: Share) -> list[Share]:
         """Put what is kept in place of a collapsed share; returns kept shares over the bound.
 
-        The lane's head is no longer waited for: a tenant that is refused for good must
-        not keep the offsets of all others from being committed.
+        The lane's head, and what a held lane waits for, is no longer waited for: a tenant
+        that is refused for good must not keep the offsets of all others from being committed.
         """
         lane.shares[0].settle()
+        if lane.held:
+            for share in chain.from_iterable(each.shares for each in self._before(lane)):
+                share.settle()
         old = lane.shares[index]
         old.settle()
         lane.samples += kept.samples - old.samples
@@ -253,18 +219,30 @@ class Lanes:
             del lane.shares[index]
         return self._shed(lane)
 
+    def _before(self, lane: Lane) -> Iterable[Lane]:
+        """The lanes that have to be empty before a held one."""
+        return self._tenants[lane.tenant].active.values()
+
     def hurry(self, now_s: float) -> None:
         """Let every lane try once more now, whatever it waits for."""
         self.gate.hurry()
-        for lane in self._lanes.values():
-            if not lane.taken:
+        for lane in self:
+            if lane.taken:
+                lane.hurries = True
+            elif not lane.held:
                 self._queue(lane, now_s)
 
     def _forget(self, lane: Lane) -> None:
-        del self._lanes[lane.tenant, lane.shard]
-        shards = self._tenants[lane.tenant]
-        del shards[lane.shard]
-        if not shards:
+        tenant = self._tenants[lane.tenant]
+        del (tenant.held if lane.held else tenant.active)[lane.shard]
+        self._count -= 1
+        if not tenant.active:
+            tenant.active, tenant.held = tenant.held, {}
+            for next_lane in tenant.active.values():
+                next_lane.held = False
+                if not next_lane.taken:
+                    self._queue(next_lane, 0.0)
+        if not tenant.active:
             del self._tenants[lane.tenant]
 
     def _shed(self, lane: Lane) -> list[Share]:
@@ -283,14 +261,14 @@ class Lanes:
 
     def _check_fill(self, lane: Lane) -> None:
         if not lane.taken and self.is_overfull(lane):
-            self._overfull[lane.tenant, lane.shard] = lane
+            self._overfull[id(lane)] = lane
 
     def _queue(self, lane: Lane, ready_s: float) -> None:
         self._last_turn += 1
         lane.turn = self._last_turn
         lane.ready_s = ready_s
         heapq.heappush(self._turns, (ready_s, lane.turn, lane))
-        if len(self._turns) > 2 * len(self._lanes) + 16:
+        if len(self._turns) > 2 * len(self) + 16:
             self._turns = [entry for entry in self._turns if entry[1] == entry[2].turn]
             heapq.heapify(self._turns)
 
@@ -300,7 +278,7 @@ class Lanes:
         return self._turns[0][0] if self._turns else float("inf")
 
     def _taken(self, lane: Lane) -> Lane:
-        self._overfull.pop((lane.tenant, lane.shard), None)
+        self._overfull.pop(id(lane), None)
         lane.taken = True
         lane.turn = 0
         return lane

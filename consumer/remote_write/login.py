@@ -8,7 +8,7 @@ import urllib3
 
 from consumer.clock import Clock
 from consumer.remote_write.credentials import SecretFile, TokenSource
-from consumer.remote_write.endpoint import MASK, Endpoint
+from consumer.remote_write.endpoint import Endpoint, redact
 
 
 class Login:
@@ -50,9 +50,7 @@ class Login:
     def redact(self, text: str) -> str:
         """``text`` without any secret of the endpoint, those in files and tokens included."""
         secrets = {self._file.known if self._file else "", *self._of_tokens()}
-        for secret in sorted(filter(None, secrets), key=len, reverse=True):
-            text = text.replace(secret, MASK)
-        return self._endpoint.redact(text)
+        return self._endpoint.redact(redact(text, filter(None, secrets)))
 
     def _of_tokens(self) -> set[str]:
         return set() if self._tokens is None else {self._tokens.known, self._tokens.known_secret}

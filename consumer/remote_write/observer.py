@@ -27,7 +27,7 @@ class Observer(Protocol):
         """``samples`` were not sent at all.
 
         Reasons: ``collapsed`` (a later tick carries what they count), ``backlog_full``,
-        ``shutdown``, ``internal_error``, and those of ``labels``.
+        ``endpoint_removed``, ``shutdown``, ``internal_error``, and those of ``labels``.
         """
         ...
 
@@ -52,6 +52,20 @@ class Observer(Protocol):
 
     def internal_error(self, endpoint: str, tenant: str) -> None:
         """A sending thread met an error that it should not have; it goes on."""
+        ...
+
+    def shards_changed(
+        self, endpoint: str, shards: int, desired: float, least: int, most: int
+    ) -> None:
+        """So many requests may be under way; ``desired`` is without limits and tolerance."""
+        ...
+
+    def queued_until(self, endpoint: str, time_ms: int) -> None:
+        """The newest tick that was queued is of this time."""
+        ...
+
+    def sent_until(self, endpoint: str, time_ms: int) -> None:
+        """The newest sample that the endpoint has taken is of this time."""
         ...
 
 
@@ -83,4 +97,15 @@ class NullObserver:
         """Ignore it."""
 
     def internal_error(self, endpoint: str, tenant: str) -> None:
+        """Ignore it."""
+
+    def shards_changed(
+        self, endpoint: str, shards: int, desired: float, least: int, most: int
+    ) -> None:
+        """Ignore it."""
+
+    def queued_until(self, endpoint: str, time_ms: int) -> None:
+        """Ignore it."""
+
+    def sent_until(self, endpoint: str, time_ms: int) -> None:
         """Ignore it."""

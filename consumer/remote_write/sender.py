@@ -12,57 +12,90 @@ What it guarantees:
   resolution and no counts: see ``collapse``. From the first collapse on, its head tick
   is no longer waited for by its ``Delivery``, though still sent.
 
-Any thread may call; time is the given clock's, waits are the system's.
+``submit``, ``apply`` and ``close`` are for one thread; time is the given clock's, waits are
+the system's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from random import Random
 
 from consumer.clock import Clock
 from consumer.remote_write.delivery import Delivery
 from consumer.remote_write.dispatch import Dispatcher
 from consumer.remote_write.endpoint import Endpoint
 from consumer.remote_write.observer import Observer
-from consumer.remote_write.series import Tick
+from consumer.remote_write.routes import Routes
+from consumer.remote_write.series import SeriesBlock, Tick
 
 
 class Sender:
-    """Sends ticks to all ``endpoints``, whose names differ. ``seed`` is the jitter's."""
+    """Sends ticks to the endpoints of ``routes``."""
 
-    def __init__(
-        self, endpoints: Sequence[Endpoint], *, clock: Clock, observer: Observer, seed: int
-    ) -> None:
-        random = Random(seed)  # noqa: S311 - spreads retries, keeps no secret
+    def __init__(self, routes: Routes, *, clock: Clock, observer: Observer) -> None:
         self._clock = clock
+        self._observer = observer
+        self._started = False
         self._closed = False
+        self._routes = routes
+        self._leaving: dict[str, Dispatcher] = {}
         self._dispatchers = {
-            endpoint.name: Dispatcher(endpoint, clock=clock, observer=observer, random=random)
-            for endpoint in endpoints
+            name: self._made(endpoint) for name, endpoint in routes.endpoints().items()
         }
-        assert len(self._dispatchers) == len(endpoints)
 
     def start(self) -> None:
         """Start sending. Called once."""
+        self._started = True
         for dispatcher in self._dispatchers.values():
             dispatcher.start()
 
+    def apply(self, routes: Routes) -> None:
+        """Send by other ``routes`` from the next tick on.
+
+        An endpoint that is still named sends what waits with its settings of now. One that
+        is not sends what waits as before, for ``leave_s`` at most, and is closed then.
+        """
+        self._routes = routes
+        wanted = routes.endpoints()
+        for name in self._dispatchers.keys() - wanted.keys():
+            leaving = self._leaving[name] = self._dispatchers.pop(name)
+            leaving.leave(self._clock.monotonic_s() + routes.leave_s)
+        for name, endpoint in wanted.items():
+            known = self._dispatchers.get(name) or self._leaving.pop(name, None)
+            if known is not None:
+                known.apply(endpoint, routes.headers)
+            self._dispatchers[name] = known or self._made(endpoint)
+        self._close_left()
+
+    def _made(self, endpoint: Endpoint) -> Dispatcher:
+        made = Dispatcher(
+            endpoint, self._routes.headers, clock=self._clock, observer=self._observer
+        )
+        if self._started:
+            made.start()
+        return made
+
     def submit(self, tick: Tick) -> Delivery:
-        """Queue ``tick`` for every endpoint. Never blocks; not to be called after ``close``."""
+        """Queue ``tick`` for each tenant's endpoints. Never blocks; not after ``close``."""
         assert not self._closed
-        tenants = {tenant: blocks for tenant, blocks in tick.tenants.items() if blocks}
-        delivery = Delivery(len(tenants) * len(self._dispatchers))
-        for dispatcher in self._dispatchers.values():
-            dispatcher.submit(tick.time_ms, tenants, delivery)
+        self._close_left()
+        shares: dict[str, dict[str, Sequence[SeriesBlock]]] = {}
+        for tenant, blocks in tick.tenants.items():
+            for name in self._routes.names(tenant) if blocks else ():
+                shares.setdefault(name, {})[tenant] = blocks
+        delivery = Delivery(sum(map(len, shares.values())))
+        for name, tenants in shares.items():
+            self._dispatchers[name].submit(tick.time_ms, tenants, delivery)
         return delivery
 
     @property
     def blocked(self) -> str | None:
         """The first endpoint that is ``max_pending_ticks`` or more behind, down or too slow.
 
-        A tenant that is refused while the endpoint works for others does not count.
+        A tenant that is refused while the endpoint works for others does not count, nor
+        does an endpoint that is no longer named.
         """
+        self._close_left()
         for name, dispatcher in self._dispatchers.items():
             if dispatcher.is_behind():
                 return name
@@ -76,7 +109,13 @@ class Sender:
         """
         self._closed = True
         deadline_s = self._clock.monotonic_s() + timeout_s
-        for dispatcher in self._dispatchers.values():
+        dispatchers = [*self._dispatchers.values(), *self._leaving.values()]
+        for dispatcher in dispatchers:
             dispatcher.hurry()
-        complete = [dispatcher.close(deadline_s) for dispatcher in self._dispatchers.values()]
+        complete = [dispatcher.close(deadline_s) for dispatcher in dispatchers]
         return all(complete)
+
+    def _close_left(self) -> None:
+        """Close the endpoints that are no longer named and have nothing more to send."""
+        for name in [name for name, each in self._leaving.items() if each.has_left()]:
+            self._leaving.pop(name).close(self._clock.monotonic_s())

@@ -8,20 +8,18 @@ import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
-from threading import Event
 from typing import Any
 
 import pytest
 
 from consumer.clock import SystemClock
 from consumer.remote_write.endpoint import Endpoint
+from consumer.remote_write.routes import Routes
 from consumer.remote_write.sender import Sender
 from consumer.remote_write.series import SeriesBlock, Tick
 from tests.support.remote_write_receiver import Action, Received, Receiver, Reply, is_stale
+from tests.support.sending import WAIT_S, eventually
 from tests.unit.remote_write.fakes import Recorder, block
-
-WAIT_S = 10.0
-"""Longer than anything here takes, so that a failure shows as one."""
 
 MakeSender = Callable[..., Sender]
 
@@ -45,10 +43,9 @@ def make_sender(receiver: Receiver, recorder: Recorder) -> Iterator[MakeSender]:
 
     def make(*others: Endpoint, **settings: Any) -> Sender:
         sender = Sender(
-            [endpoint(**{"url": receiver.url} | settings), *others],
+            Routes([endpoint(**{"url": receiver.url} | settings), *others]),
             clock=SystemClock(),
             observer=recorder,
-            seed=1,
         )
         made.append(sender)
         sender.start()
@@ -64,7 +61,7 @@ def endpoint(url: str, **settings: Any) -> Endpoint:
         "name": "here",
         "min_backoff_s": 0.002,
         "max_backoff_s": 0.02,
-        "connections": 2,
+        "max_shards": 2,
         "timeout_s": 5.0,
         "max_pending_ticks": 20,
     }
@@ -79,16 +76,6 @@ def tick(time_ms: int = 1000, **tenants: SeriesBlock) -> Tick:
 def delivered(sender: Sender, *ticks: Tick) -> None:
     submitted = [sender.submit(one) for one in ticks]
     assert all(delivery.wait(WAIT_S) for delivery in submitted)
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    """Whether ``condition`` comes true within ``WAIT_S``."""
-    pause = Event()
-    for _ in range(int(WAIT_S / 0.01)):
-        if condition():
-            return True
-        pause.wait(0.01)
-    return False
 
 
 def arrived(receiver: Receiver, tenant: str, time_ms: int) -> bool:
@@ -140,7 +127,8 @@ def test_large_foreign_and_many_labels_arrive(receiver: Receiver, make_sender: M
 
 
 def test_many_series_come_in_several_requests(receiver: Receiver, make_sender: MakeSender) -> None:
-    delivered(make_sender(), tick(acme=block([[f"s{number}"] for number in range(5000)])))
+    sender = make_sender(max_shards=1)
+    delivered(sender, tick(acme=block([[f"s{number}"] for number in range(5000)])))
     assert [len(request.series) for request in receiver.requests] == [2000, 2000, 1000]
     assert len(receiver.samples("acme")) == 5000
 
@@ -291,7 +279,7 @@ def test_the_samples_of_a_series_go_out_in_time_order_whatever_fails(
     receiver.script([Reply(status=status) for status in statuses])
     rows = [[f"s{number}"] for number in range(7)]
     ticks = [tick(time_ms, acme=block(rows)) for time_ms in range(1000, 6000, 1000)]
-    delivered(make_sender(max_samples_per_send=3, connections=4), *ticks)
+    delivered(make_sender(max_samples_per_send=3, max_shards=4), *ticks)
     for number in range(7):
         assert times(receiver, service=f"s{number}") == [1000, 2000, 3000, 4000, 5000]
 
@@ -300,7 +288,7 @@ def test_a_small_tenant_does_not_wait_for_a_large_one(
     receiver: Receiver, make_sender: MakeSender
 ) -> None:
     large = block([[f"s{number}"] for number in range(20)])
-    sender = make_sender(max_samples_per_send=1, connections=1)
+    sender = make_sender(max_samples_per_send=1, max_shards=1)
     delivered(sender, Tick(1000, {"large": [large], "small": [block([["web"]])]}))
     assert "small" in [request.tenant for request in receiver.requests[:2]]
 
@@ -464,7 +452,7 @@ def test_closing_gives_up_at_the_deadline_and_says_so(
 def test_closing_a_sender_that_never_started_does_not_hang(
     receiver: Receiver, recorder: Recorder
 ) -> None:
-    sender = Sender([endpoint(receiver.url)], clock=SystemClock(), observer=recorder, seed=1)
+    sender = Sender(Routes([endpoint(receiver.url)]), clock=SystemClock(), observer=recorder)
     delivery = sender.submit(tick())
     assert not sender.close(0.01)
     assert not delivery.done
@@ -531,8 +519,8 @@ class Failing(Recorder):
 
 def test_a_faulty_observer_does_not_stop_the_sender(receiver: Receiver) -> None:
     observer = Failing()
-    target = endpoint(receiver.url, connections=1)
-    sender = Sender([target], clock=SystemClock(), observer=observer, seed=1)
+    target = endpoint(receiver.url, max_shards=1)
+    sender = Sender(Routes([target]), clock=SystemClock(), observer=observer)
     sender.start()
     submitted = [sender.submit(tick(time_ms)) for time_ms in (1000, 2000, 3000)]
     assert all(delivery.wait(WAIT_S) for delivery in submitted)

@@ -145,7 +145,7 @@ def test_no_secret_is_said_anywhere(
                 sender.deliver(1000, WEB)
         proxy = "http://u:hush-proxy@127.0.0.1:9"
         with sending(receiver.url, proxy_url=proxy, oauth2=tokens.settings()) as sender:
-            assert "hush" not in repr(sender.sender._dispatchers["here"]._endpoint)
+            assert "hush" not in repr(sender.sender._dispatchers["here"]._link.endpoint)
     tokens.close()
     assert "HTTP 404" in caplog.text
     assert "hush-" not in caplog.text

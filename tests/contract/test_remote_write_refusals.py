@@ -64,7 +64,7 @@ def test_a_zero_refused_with_nothing_else_there_does_not_cost_its_sample(
 def test_the_search_is_bounded_and_ends_with_the_tick(receiver: Receiver, sender: Sending) -> None:
     receiver.refuse(lambda _, at_ms: at_ms == 1000)
     sender.deliver(1000, block(ROWS), block(ROWS, name="size_total"))
-    assert len(receiver.requests) <= 2 * (1 + 2 * 128)  # two shards
+    assert len(receiver.requests) <= 2 * (2 + 2 * 128)  # two shards
     assert sender.count("failed", "acme", "http_400") == 4000
     sender.deliver(2000, block(ROWS))
     assert sender.count("sent", "acme") == 2000
@@ -117,7 +117,7 @@ def test_a_request_that_is_too_large_is_cut_until_it_fits(
 
 def test_order_is_kept_while_searching(receiver: Receiver) -> None:
     refuse(receiver, "s3")
-    with sending(receiver.url, connections=4) as sender:
+    with sending(receiver.url, max_shards=4) as sender:
         for time_ms in range(1000, 6000, 1000):
             sender.deliver(time_ms, block(ROWS[:20]))
     assert all(

@@ -104,7 +104,7 @@ def test_special_values_and_labels_arrive(receiver: Receiver, sender: Sending) -
 
 def test_many_series_come_in_several_requests_with_symbols_of_their_own(receiver: Receiver) -> None:
     with sending(
-        receiver.url, message=Message.V2, max_samples_per_send=300, connections=1
+        receiver.url, message=Message.V2, max_samples_per_send=300, max_shards=1
     ) as sender:
         rows = [[f"s{number}"] for number in range(500)]
         sender.deliver(1000, block(rows), block(rows, name="size_total"))

@@ -31,6 +31,7 @@ from consumer.overrides import Overrides
 from consumer.pipeline import open_pipeline
 from consumer.registry import Registry
 from consumer.remote_write.delivery import Delivery
+from consumer.remote_write.routes import Routes
 from consumer.remote_write.sender import Sender
 from consumer.remote_write.series import SeriesBlock, Tick
 from consumer.telemetry.metrics import Metrics
@@ -111,9 +112,14 @@ class FakeSender:
     def __init__(self, journal: list[str]) -> None:
         self.ticks: list[Tick] = []
         self.blocked: str | None = None
+        self.routes: Routes | None = None
         self.is_held = False
         self._held: list[Delivery] = []
         self._journal = journal
+
+    def apply(self, routes: Routes) -> None:
+        """Keep the routes."""
+        self.routes = routes
 
     def submit(self, tick: Tick) -> Delivery:
         """Take a tick."""

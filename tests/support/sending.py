@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event
 from typing import Any
 
 from consumer.clock import SystemClock
 from consumer.remote_write.endpoint import Endpoint
+from consumer.remote_write.routes import Routes
 from consumer.remote_write.sender import Sender
 from consumer.remote_write.series import SeriesBlock, Tick
 from tests.unit.remote_write.fakes import Recorder
 
 WAIT_S = 10.0
 """Longer than anything takes, so that a failure shows as one."""
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Whether ``condition`` comes true within ``WAIT_S``."""
+    pause = Event()
+    for _ in range(int(WAIT_S / 0.01)):
+        if condition():
+            return True
+        pause.wait(0.01)
+    return False
 
 
 class Sending:
@@ -24,16 +36,15 @@ class Sending:
             "name": "here",
             "min_backoff_s": 0.002,
             "max_backoff_s": 0.02,
-            "connections": 2,
+            "max_shards": 2,
             "timeout_s": 5.0,
             "max_pending_ticks": 20,
         }
         self.recorder = Recorder()
         self.sender = Sender(
-            [Endpoint(**{"url": url} | short | settings)],
+            Routes([Endpoint(**{"url": url} | short | settings)]),
             clock=SystemClock(),
             observer=self.recorder,
-            seed=1,
         )
         self.sender.start()
 

@@ -275,3 +275,24 @@ def test_an_interval_changes_with_the_file(file: Path) -> None:
     loop.turn(after_ms=15_000)
     assert loop.told()["acme", "s1"][-1][1] == 2.0
     assert loop.source.committed == {0: 2}
+
+
+def test_a_change_of_a_tenants_endpoints_reaches_the_sender(file: Path) -> None:
+    loop = loop_of(file)
+    file.write_text("overrides: {acme: {metrics_generator: {remote_write: [{url: 'http://a/x'}]}}}")
+    loop.turn(after_ms=PERIOD_MS)
+    assert loop.sender.routes is not None
+    assert loop.sender.routes.names("acme") == ["acme/a"]
+
+
+def test_a_secret_that_cannot_be_read_leaves_the_last_good_settings(file: Path) -> None:
+    overrides = overrides_of(file)
+    file.write_text(
+        "overrides: {acme: {metrics_generator: {remote_write:"
+        " [{url: 'http://a/x', bearer_token_file: /absent}]}}}"
+    )
+    reload = overrides.look(PERIOD_MS)
+    assert reload is not None
+    assert reload.outcome == "failed"
+    assert "cannot read /absent" in reload.problems[0]
+    assert overrides.routes.names("acme") == []

@@ -2,24 +2,28 @@ from pathlib import Path
 
 import pytest
 
-from consumer.config import endpoints_of, parse_config
+from consumer.config import parse_config, routes_of
+from consumer.config.load import parse_tenants
+from consumer.config.tenants import settings_by_tenant
 from consumer.errors import ConfigError
 from consumer.remote_write.credentials import OAuth2, TlsSettings
 from consumer.remote_write.endpoint import Endpoint
 from consumer.remote_write.relabel import Rule
 from consumer.remote_write.request import Message
+from consumer.remote_write.routes import Routes
 
 
 def endpoints(entries: str) -> tuple[Endpoint, ...]:
     text = f"metrics_generator: {{storage: {{remote_write: [{entries}]}}}}"
-    return endpoints_of(parse_config(text, environ={}).metrics_generator.storage)
+    config = parse_config(text, environ={})
+    return tuple(routes_of(config, settings_by_tenant(config)).default)
 
 
 def test_an_entry_says_how_an_endpoint_is_used() -> None:
     [endpoint] = endpoints(
         "{url: 'http://a:9/x', name: main, remote_timeout: 1500ms, headers: {X-A: b},"
         " queue_config: {max_samples_per_send: 10, min_backoff: 1s, max_backoff: 2s,"
-        " retry_on_http_429: false, max_shards: 2}}"
+        " retry_on_http_429: false, max_shards: 2, max_pending_bytes: 1048576}}"
     )
     assert endpoint == Endpoint(
         url="http://a:9/x",
@@ -30,7 +34,8 @@ def test_an_entry_says_how_an_endpoint_is_used() -> None:
         min_backoff_s=1,
         max_backoff_s=2,
         retry_on_429=False,
-        connections=2,
+        max_shards=2,
+        max_pending_bytes=1 << 20,
     )
 
 
@@ -127,3 +132,74 @@ def test_what_cannot_work_is_refused_with_its_path(entry: str, path: str) -> Non
     with pytest.raises(ConfigError) as caught:
         endpoints(f"{{url: 'http://a/x', {entry}}}")
     assert f"remote_write[0].{path}" in str(caught.value)
+
+
+def routes(static: str, tenants: str) -> Routes:
+    config = parse_config(
+        f"metrics_generator: {{storage: {{remote_write: [{static}]}}}}", environ={}
+    )
+    return routes_of(config, parse_tenants(config, f"overrides: {{{tenants}}}", environ={}))
+
+
+def own(name: str, entries: str) -> str:
+    return f"{name}: {{metrics_generator: {{remote_write: [{entries}]}}}}"
+
+
+def test_a_tenant_may_have_endpoints_of_its_own_in_place_of_the_others() -> None:
+    made = routes(
+        "{url: 'http://a/x', name: main}",
+        own("acme", "{url: 'http://b/x'}, {url: 'http://c/x', name: main}")
+        + ", "
+        + own("beta", ""),
+    )
+    assert made.names("other") == ["main"]
+    assert made.names("acme") == ["acme/b", "acme/main"]
+    assert made.names("beta") == []
+
+
+def test_a_tenant_with_the_endpoints_of_all_shares_them() -> None:
+    made = routes("{url: 'http://a/x'}", own("acme", "{url: 'http://a/x'}"))
+    assert made.names("acme") == ["a"]
+    assert list(made.endpoints()) == ["a"]
+
+
+def test_endpoints_said_of_any_tenant_go_before_the_static_ones() -> None:
+    made = routes("{url: 'http://a/x'}", own("'*'", "{url: 'http://b/x'}"))
+    assert made.names("acme") == ["b"]
+
+
+def test_names_of_different_tenants_never_meet() -> None:
+    one, other = (
+        own("a", "{url: 'http://h/x', name: b/c}"),
+        own("a/b", "{url: 'http://h', name: c}"),
+    )
+    made = routes("{url: 'http://a/x'}", f"{one}, {other}")
+    assert made.names("a") != made.names("a/b")
+
+
+def test_headers_of_a_tenant_replace_those_of_the_defaults() -> None:
+    made = routes(
+        "{url: 'http://a/x'}",
+        "'*': {metrics_generator: {remote_write_headers: {X-A: a}}},"
+        "acme: {metrics_generator: {remote_write_headers: {X-B: b, Authorization: c}}},"
+        "beta: {metrics_generator: {max_active_series: 1}}",
+    )
+    assert made.headers.of("acme") == {"X-B": "b", "Authorization": "c"}
+    assert made.headers.of("beta") == made.headers.of("other") == {"X-A": "a"}
+    assert "X-B" not in repr(made)
+
+
+def test_a_tenants_file_that_cannot_be_read_is_told_at_its_path(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        routes(
+            "{url: 'http://a/x'}",
+            own("acme", f"{{url: 'http://b/x', bearer_token_file: {tmp_path / 'absent'}}}"),
+        )
+    path = "overrides.acme.metrics_generator.remote_write[0].bearer_token_file: cannot read"
+    assert path in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["Content-Type", "host", "X-Prometheus-Remote-Write-Version"])
+def test_a_tenants_headers_leave_the_protocol_alone(name: str) -> None:
+    with pytest.raises(ConfigError, match="this header cannot be set"):
+        routes("", f"acme: {{metrics_generator: {{remote_write_headers: {{{name}: hush}}}}}}")

@@ -1,7 +1,8 @@
 import pytest
 
-from consumer.config import endpoints_of, parse_config
+from consumer.config import parse_config, routes_of
 from consumer.config.shown import as_tree, as_yaml
+from consumer.config.tenants import settings_by_tenant
 from consumer.errors import ConfigError
 
 SECRETS = """
@@ -38,8 +39,7 @@ def test_secrets_are_in_no_text_of_the_configuration() -> None:
     config = parse_config(SECRETS, environ={})
     for text in (repr(config), str(config), as_yaml(config), str(as_tree(config))):
         assert "hunter2" not in text
-    storage = config.metrics_generator.storage
-    assert "hunter2" not in repr(endpoints_of(storage))
+    assert "hunter2" not in repr(routes_of(config, settings_by_tenant(config)))
 
 
 def test_what_is_no_secret_is_shown() -> None:

@@ -70,10 +70,8 @@ def test_keys_without_effect_are_told_with_the_reason() -> None:
         "metrics_generator.processor.service_graphs.workers",
         "metrics_generator.storage.path",
         "metrics_generator.storage.wal",
-        "metrics_generator.storage.remote_write_flush_deadline",
         path,
         "metrics_generator.storage.remote_write[0].queue_config.capacity",
-        "metrics_generator.storage.remote_write[0].queue_config.min_shards",
         "overrides.defaults.ingestion",
         "overrides.defaults.global",
     }

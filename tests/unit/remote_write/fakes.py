@@ -51,6 +51,8 @@ class Recorder:
 
     counts: Counter[tuple[str, ...]] = field(default_factory=Counter)
     pending: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    shards: dict[str, int] = field(default_factory=dict)
+    newest: dict[tuple[str, str], int] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
     def _add(self, count: int, *key: str) -> None:
@@ -86,3 +88,16 @@ class Recorder:
 
     def internal_error(self, endpoint: str, tenant: str) -> None:
         self._add(1, "internal_error", endpoint, tenant)
+
+    def shards_changed(
+        self, endpoint: str, shards: int, desired: float, least: int, most: int
+    ) -> None:
+        assert least <= shards <= most
+        assert desired >= 0
+        self.shards[endpoint] = shards
+
+    def queued_until(self, endpoint: str, time_ms: int) -> None:
+        self.newest["queued", endpoint] = time_ms
+
+    def sent_until(self, endpoint: str, time_ms: int) -> None:
+        self.newest["sent", endpoint] = time_ms

@@ -20,6 +20,7 @@ from consumer.remote_write.client import (
     parse_retry_after,
 )
 from consumer.remote_write.endpoint import Endpoint
+from consumer.remote_write.request import EncodedRequest, Message
 from tests.support.clock import HandClock
 
 
@@ -38,7 +39,7 @@ def outcome(
 
 def headers(tenant: str = "acme", attempt: int = 0, **settings: Any) -> dict[str, str]:
     made = client(**settings)
-    return made._request_headers(tenant, attempt) | made._login.headers()
+    return made._headers.of(tenant, Message.V1, attempt) | made._login.headers()
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
@@ -156,7 +157,7 @@ def test_a_tenants_name_goes_out_as_utf8() -> None:
 
 @pytest.mark.parametrize("tenant", ["a\r\nX-Evil: 1", "a\nb", "\x00", "\ud800"])
 def test_a_tenant_that_is_no_header_value_is_rejected_without_being_sent(tenant: str) -> None:
-    found = client().send(tenant, None)  # type: ignore[arg-type] # never looked at
+    found = client().send(tenant, EncodedRequest(b"", 0, 0))
     assert isinstance(found, Rejected)
     assert (found.reason, found.answered) == ("invalid_tenant", False)
 

@@ -1,32 +1,77 @@
 from __future__ import annotations
 
-from consumer.remote_write.shards import Shards, shards_for
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from consumer.remote_write.series import SeriesBlock
+from consumer.remote_write.shards import count_for, cut, is_worth_it
 from tests.unit.remote_write.fakes import block
 
-ROWS = [[str(row)] for row in range(10)]
-BUCKETS = [block(ROWS, constant=(("le", str(bound)),)) for bound in range(8)]
+ROWS = [[str(row), ""] for row in range(1000)]
+NAMES = ("service", "kind")
 
 
-def test_a_small_tenant_has_one_shard() -> None:
-    assert shards_for(BUCKETS, 4, 100).count == 1
+def bucket(bound: int, rows: list[list[str]] = ROWS, names: tuple[str, ...] = NAMES) -> SeriesBlock:
+    return block(rows, range(len(rows)), constant=(("le", str(bound)),), label_names=names)
 
 
-def test_there_are_as_many_shards_as_full_requests_up_to_the_most() -> None:
-    assert shards_for(BUCKETS, 4, 40).count == 2
-    assert shards_for(BUCKETS, 4, 1).count == 4
+def places(of: dict[int, list[SeriesBlock]]) -> dict[float, set[int]]:
+    """The shards of each value, which says which series it is."""
+    found: dict[float, set[int]] = {}
+    for shard, blocks in of.items():
+        for each in blocks:
+            for value in each.values.tolist():
+                found.setdefault(value, set()).add(shard)
+    return found
 
 
-def test_the_load_is_shared_out() -> None:
-    cut = Shards(4).cut(BUCKETS)
-    assert {shard: sum(map(len, blocks)) for shard, blocks in cut.items()} == dict.fromkeys(
-        range(4), 20
-    )
+@pytest.mark.parametrize(("samples", "shards"), [(0, 1), (99, 1), (200, 2), (399, 3), (9_999, 4)])
+def test_there_are_as_many_shards_as_full_requests_up_to_the_most(
+    samples: int, shards: int
+) -> None:
+    assert count_for(samples, 4, 100) == shards
+
+
+def test_only_a_large_difference_is_worth_the_draining() -> None:
+    assert [wanted for wanted in range(1, 20) if not is_worth_it(wanted, 10)] == list(range(7, 14))
+    assert is_worth_it(2, 1)
+    assert not is_worth_it(1, 1)
+
+
+def test_one_shard_has_the_blocks_as_they_are() -> None:
+    blocks = [bucket(1), bucket(2)]
+    assert cut(blocks, 1) == {0: blocks}
+
+
+def test_every_series_is_in_one_shard_and_the_load_is_shared_out() -> None:
+    shards = cut([bucket(1)], 4)
+    assert sorted(shards) == [0, 1, 2, 3]
+    values = [value for blocks in shards.values() for each in blocks for value in each.values]
+    assert sorted(values) == list(range(1000))
+    assert max(sum(map(len, blocks)) for blocks in shards.values()) < 350
+
+
+def test_one_metric_alone_is_cut_too() -> None:
+    assert len(cut([block(ROWS, label_names=NAMES)], 4)) == 4
+
+
+def test_the_buckets_of_a_histogram_stay_together() -> None:
+    assert {len(shards) for shards in places(cut([bucket(1), bucket(2)], 4)).values()} == {1}
 
 
 def test_a_series_stays_in_its_shard_whatever_comes_with_it() -> None:
-    shards = Shards(3)
-    first = shards.cut(BUCKETS)
-    later = shards.cut([block(ROWS, name="other"), *reversed(BUCKETS)])
-    for shard, blocks in first.items():
-        names = {each.constant_labels for each in later[shard] if each.name == "calls_total"}
-        assert names == {each.constant_labels for each in blocks}
+    first = places(cut([bucket(1)], 3))
+    texts = [str(number) for number in reversed(range(2000))]
+    codes = np.array([[texts.index(row[0])] for row in ROWS], dtype=np.uint32)
+    other = replace(bucket(1), label_names=("service",), labels=codes, strings=texts)
+    assert places(cut([block([["x"]], [-1.0]), other], 3)) == first | places(
+        cut([block([["x"]], [-1.0])], 3)
+    )
+
+
+def test_the_order_of_labels_does_not_matter() -> None:
+    rows = [[str(row), f"k{row % 7}"] for row in range(1000)]
+    turned = bucket(1, [row[::-1] for row in rows], NAMES[::-1])
+    assert places(cut([turned], 3)) == places(cut([bucket(1, rows)], 3))

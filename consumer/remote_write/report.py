@@ -1,0 +1,96 @@
+"""Counts and logs what becomes of samples at one endpoint."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+
+from consumer.clock import Clock
+from consumer.remote_write.client import Delivered, Outcome, Rejected, Retry, Unsupported
+from consumer.remote_write.log_limit import LogLimit
+from consumer.remote_write.observer import Observer
+from consumer.remote_write.request import EncodedRequest, Message
+
+_log = logging.getLogger(__name__)
+
+_LOGGED_TEXT = 200
+
+
+class Report:
+    """What is told about the endpoint ``name``. Safe for threads.
+
+    A line is logged once per tenant and reason a minute, with how many were kept back.
+    """
+
+    def __init__(self, name: str, observer: Observer, clock: Clock) -> None:
+        self._name = name
+        self._observer = observer
+        self._log_limit = LogLimit(clock)
+
+    def pending(self, tenant: str, samples: int, ticks: int) -> None:
+        """So much of the tenant waits now."""
+        self._observer.pending_changed(self._name, tenant, samples, ticks)
+
+    def finished(self, tenant: str, seconds: float) -> None:
+        """A request came to its outcome, whichever."""
+        self._observer.request_finished(self._name, tenant, seconds)
+
+    def outcome(self, tenant: str, request: EncodedRequest, outcome: Outcome) -> None:
+        """This came of ``request``, which is not to be sent in parts instead."""
+        match outcome:
+            case Delivered(_, written):
+                self._observer.bytes_sent(self._name, tenant, len(request.body))
+                self._written(tenant, request, written, "not_written")
+            case Retry(trouble, text):
+                self._observer.samples_retried(self._name, tenant, request.samples)
+                self._warn("will try again", tenant, trouble.value, text)
+            case Rejected(reason, text):
+                self._written(tenant, request, outcome.written or 0, reason)
+                self._warn("samples rejected for good", tenant, reason, text)
+            case Unsupported(text):
+                self._written(tenant, request, 0, "unsupported")
+                self._warn("samples rejected for good", tenant, "unsupported", text)
+
+    def _written(
+        self, tenant: str, request: EncodedRequest, written: int | None, reason: str
+    ) -> None:
+        """Count what was written, by default all, and what was not."""
+        taken = request.samples if written is None else min(written, request.samples)
+        if taken:
+            self._observer.samples_sent(self._name, tenant, taken)
+        if taken < request.samples:
+            missing = request.samples - taken
+            self._observer.samples_failed(self._name, tenant, reason, missing)
+
+    def dropped(self, tenant: str, reason: str, samples: int) -> None:
+        """``samples`` are not sent at all."""
+        if samples:
+            self._observer.samples_dropped(self._name, tenant, reason, samples)
+            self._warn("samples dropped", tenant, reason, f"{samples} samples")
+
+    def relabelled(self, tenant: str, samples: int) -> None:
+        """``samples`` are left out by a rule: as the user wishes, so nothing is logged."""
+        self._observer.samples_dropped(self._name, tenant, "relabelled", samples)
+
+    def fell_back(self, message: Message, text: str) -> None:
+        """The endpoint does not know ``message``."""
+        _log.warning(
+            "remote write to %s: the endpoint does not know %s, from now on it gets 1.0: %s",
+            *(self._name, message.value, text[:_LOGGED_TEXT]),
+        )
+
+    def internal_error(self, tenant: str) -> None:
+        """The exception being handled should not have been."""
+        if self._log_limit.pass_through(tenant, "internal_error") is not None:
+            _log.exception("remote write to %s for tenant %r: internal error", self._name, tenant)
+        with suppress(Exception):
+            self._observer.internal_error(self._name, tenant)
+
+    def _warn(self, what: str, tenant: str, reason: str, text: str) -> None:
+        self._observer.trouble_seen(self._name, tenant, reason, text)
+        suppressed = self._log_limit.pass_through(tenant, reason)
+        if suppressed is not None:
+            _log.warning(
+                "remote write to %s for tenant %r: %s (%s): %s [%d more like this]",
+                *(self._name, tenant, what, reason, text[:_LOGGED_TEXT], suppressed),
+            )
