@@ -13,20 +13,24 @@ from consumer.config.environment import environment, host_name, own_version
 from consumer.config.model import Config
 from consumer.config.series import registry_settings
 from consumer.config.shown import as_tree
-from consumer.flusher import Flusher
+from consumer.flusher import Flusher, TickSink
 from consumer.kafka.admin import Admin
 from consumer.kafka.client import RecordWriter, SourceSettings, SpanSource
 from consumer.kafka.dead_letters import DeadLetters
 from consumer.kafka.intake import IntakeSettings
 from consumer.operations.topics import prepare
 from consumer.overrides import Overrides
+from consumer.page.routes import Page, PageSources
+from consumer.page.sinks import Sinks
+from consumer.page.tap import Tap
+from consumer.page.traffic import Traffic
 from consumer.pipeline import open_pipeline
 from consumer.registry import Registry
 from consumer.remote_write.sender import Sender
 from consumer.signals import hang_up_sets, stop_signals
 from consumer.telemetry.metrics import Metrics
 from consumer.telemetry.reporter import Reporter
-from consumer.telemetry.server import Status, StatusServer
+from consumer.telemetry.server import Served, Status, StatusServer
 from consumer.worker import Parts, Worker, WorkerSettings
 
 OUR_PROPERTIES = {
@@ -48,8 +52,11 @@ def run_worker(config: Config) -> int:
     metrics = Metrics.of_process(registry)
     status = Status(version=own_version(), encoding=config.kafka.encoding)
     overrides = Overrides(config, environ=environment(), now_ms=clock.now_ms())
-    sender = Sender(overrides.routes, clock=clock, observer=metrics.remote_write)
-    parts = _parts(config, overrides, sender, Reporter(metrics, status, clock), clock)
+    sinks = Sinks(metrics.remote_write, overrides.routes.endpoints(), clock)
+    sender = Sender(overrides.routes, clock=clock, observer=sinks)
+    traffic = Traffic(started_ms=clock.now_ms())
+    tap = Tap(sender, traffic, sinks)
+    parts = _parts(config, overrides, tap, Reporter(metrics, status, clock), clock)
     status.decoder = parts.pipeline.decoder.implementation
     metrics.intake.decoder_is(status.decoder, status.encoding)
     metrics.intake.build_is(status.version)
@@ -60,7 +67,9 @@ def run_worker(config: Config) -> int:
     if status.decoder != "native":
         _log.warning("the native decoder is not installed; decoding in Python is slower")
     address = (config.server.host, config.server.port)
-    server = StatusServer(address, registry, status, configuration=as_tree(config), clock=clock)
+    served = Served(registry, status, as_tree(config))
+    sources = PageSources(status, traffic, sinks, served.configuration)
+    server = StatusServer(address, served, clock=clock, more=Page(sources, clock).routes())
     with ExitStack() as stack:
         stop = stack.enter_context(stop_signals())
         if parts.overrides.path is not None:
@@ -86,7 +95,7 @@ def _turn(config: Config, parts: Parts, sender: Sender, stop: threading.Event) -
 
 
 def _parts(
-    config: Config, overrides: Overrides, sender: Sender, reporter: Reporter, clock: Clock
+    config: Config, overrides: Overrides, sender: TickSink, reporter: Reporter, clock: Clock
 ) -> Parts:
     started_ms = clock.now_ms()
     tenants = overrides.tenants

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from consumer.clock import Clock
 from consumer.kafka.client import Fate
@@ -14,7 +15,7 @@ from consumer.pipeline import Outcome
 from consumer.registry import Registry
 from consumer.telemetry.logs import LimitedLog
 from consumer.telemetry.metrics import Metrics, Rebalance
-from consumer.telemetry.server import PartitionStatus, Status
+from consumer.telemetry.server import KEPT_PAUSES, PartitionStatus, Pause, Status
 
 _UNPAIRED = "unpaired_"
 
@@ -124,6 +125,7 @@ class Reporter:
         if added or ended:
             left = (set(self._status.paused) | set(added)) - set(ended)
             self._status.paused = tuple(sorted(left))
+            self._note_pauses(added, ended)
 
     def rebalanced(self, kind: Rebalance, moved: Sequence[int], assigned: Collection[int]) -> None:
         """The group moved partitions; ``assigned`` are ours now."""
@@ -136,6 +138,17 @@ class Reporter:
             self._show_partitions()
         if self._status.phase != "stopping":
             self._status.phase = "assigned" if assigned else "standing_by"
+
+    def _note_pauses(self, added: Collection[str], ended: Collection[str]) -> None:
+        now_ms = self._clock.now_ms()
+        pauses = [
+            replace(pause, until_ms=now_ms)
+            if pause.until_ms is None and pause.reason in ended
+            else pause
+            for pause in self._status.pauses
+        ]
+        pauses += [Pause(reason, now_ms) for reason in sorted(added)]
+        self._status.pauses = tuple(pauses[-KEPT_PAUSES:])
 
     def _show_partitions(self) -> None:
         self._status.partitions = tuple(self._partitions[p] for p in sorted(self._partitions))

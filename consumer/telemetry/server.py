@@ -7,7 +7,7 @@ one field at a time, each with a whole new value.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, Self
 
@@ -17,7 +17,7 @@ from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from consumer.clock import Clock
 from consumer.errors import SpanmillError
@@ -25,6 +25,8 @@ from consumer.http_listener import HttpListener
 
 STUCK_AFTER_S = 120.0
 """Longest turn of the loop that is still healthy: a rebalance waits for deliveries."""
+
+KEPT_PAUSES = 10
 
 Phase = Literal["starting", "assigned", "standing_by", "stopping"]
 
@@ -44,6 +46,15 @@ class PartitionStatus:
     lag_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A time without taking records; ``until_ms`` is None while it lasts."""
+
+    reason: str
+    since_ms: int
+    until_ms: int | None = None
+
+
 @dataclass(slots=True)
 class Status:
     """What the loop tells about itself. ``turned_s`` is monotonic, None before the first turn.
@@ -57,29 +68,39 @@ class Status:
     encoding: str = ""
     partitions: tuple[PartitionStatus, ...] = ()
     paused: tuple[str, ...] = ()
+    pauses: tuple[Pause, ...] = ()
+    """The last ``KEPT_PAUSES``, the newest last."""
     turned_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What is told; ``configuration`` is shown as it is, so it holds no secrets."""
+
+    registry: CollectorRegistry
+    status: Status
+    configuration: Mapping[str, object]
 
 
 class StatusServer:
     """Serves ``/metrics``, ``/ready``, ``/healthz`` and ``/status`` until the block ends.
 
     The constructor binds and raises :class:`ServerError` when the address is taken; port 0
-    takes a free one, :attr:`port` says which. ``configuration`` is shown as it is, so it
-    holds no secrets.
+    takes a free one, :attr:`port` says which. ``more`` routes are served beside these.
     """
 
     def __init__(
         self,
         address: tuple[str, int],
-        registry: CollectorRegistry,
-        status: Status,
+        served: Served,
         *,
-        configuration: Mapping[str, object],
         clock: Clock,
+        more: Sequence[BaseRoute] = (),
     ) -> None:
-        self._registry = registry
-        self._status = status
-        self._configuration = configuration
+        self._registry = served.registry
+        self._status = served.status
+        self._configuration = served.configuration
+        self._more = more
         self._clock = clock
         self._started_s = clock.monotonic_s()
         host, port = address
@@ -109,6 +130,7 @@ class StatusServer:
                 Route("/ready", self._ready),
                 Route("/healthz", self._healthz),
                 Route("/status", self._show_status),
+                *self._more,
             ]
         )
 

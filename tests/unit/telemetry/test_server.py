@@ -14,6 +14,8 @@ from consumer.telemetry.metrics import Metrics
 from consumer.telemetry.server import (
     STUCK_AFTER_S,
     PartitionStatus,
+    Pause,
+    Served,
     ServerError,
     Status,
     StatusServer,
@@ -41,9 +43,7 @@ def server(status: Status, metrics: Metrics, clock: HandClock) -> Iterator[Statu
     text = "{kafka: {client: {sasl.password: hunter2}, topic: spans}}"
     with StatusServer(
         ("127.0.0.1", 0),
-        metrics.registry,
-        status,
-        configuration=as_tree(parse_config(text, environ={})),
+        Served(metrics.registry, status, as_tree(parse_config(text, environ={}))),
         clock=clock,
     ) as running:
         yield running
@@ -109,7 +109,7 @@ def test_the_status_tells_what_the_worker_does(
 ) -> None:
     status.decoder, status.encoding = "native", "otlp_proto"
     status.partitions = (PartitionStatus(3, 100, 90, 5, 0.5),)
-    status.paused = ("sink",)
+    status.paused, status.pauses = ("sink",), (Pause("sink", 5),)
     clock.sleep_s(12)
     answer = status_of(server)
     assert answer.pop("configuration")["kafka"]["topic"] == "spans"
@@ -119,6 +119,7 @@ def test_the_status_tells_what_the_worker_does(
         "decoder": "native",
         "encoding": "otlp_proto",
         "paused": ["sink"],
+        "pauses": [{"reason": "sink", "since_ms": 5, "until_ms": None}],
         "uptime_seconds": 12.0,
         "partitions": [
             {
@@ -147,20 +148,15 @@ def test_an_address_in_use_is_told_in_one_line(
         port = taken.getsockname()[1]
         text = rf"^server: cannot listen on 127\.0\.0\.1:{port}: Address already in use; set "
         with pytest.raises(ServerError, match=text):
-            StatusServer(
-                ("127.0.0.1", port), metrics.registry, status, configuration={}, clock=clock
-            )
+            StatusServer(("127.0.0.1", port), Served(metrics.registry, status, {}), clock=clock)
 
 
 def test_the_port_is_free_again_after_the_end(
     status: Status, metrics: Metrics, clock: HandClock
 ) -> None:
-    with StatusServer(
-        ("127.0.0.1", 0), metrics.registry, status, configuration={}, clock=clock
-    ) as server:
+    served = Served(metrics.registry, status, {})
+    with StatusServer(("127.0.0.1", 0), served, clock=clock) as server:
         port = server.port
         get(server, "/ready")
-    with StatusServer(
-        ("127.0.0.1", port), metrics.registry, status, configuration={}, clock=clock
-    ) as again:
+    with StatusServer(("127.0.0.1", port), served, clock=clock) as again:
         assert again.port == port
