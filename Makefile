@@ -18,7 +18,7 @@ CARGO := $(shell command -v cargo 2>/dev/null)
 CRATE := --quiet --locked --manifest-path native/Cargo.toml
 ONE_CORE := $(shell command -v taskset >/dev/null 2>&1 && echo taskset -c 0)
 
-.PHONY: help setup demo test check format lint types imports native-lint native-test sizes bench bench-kafka bench-memory lock clean
+.PHONY: help setup demo test chaos check format lint types imports native-lint native-test sizes bench bench-kafka bench-memory lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 24
@@ -30,6 +30,10 @@ demo: setup ## watch the whole chain work (DURATION=20: for 20 seconds)
 
 test: setup $(if $(ARGS),,native-test) $(KAFKA_JARS) ## run the tests (ARGS="-k name": only pytest's of that name)
 	@$(PY) -m pytest $(ARGS)
+
+chaos: setup $(KAFKA_JARS) ## attack workers under load and check every number; prints JSON (KILLS=10 SECONDS=120 SEED=1)
+	@$(PY) -m tests.chaos $(if $(KILLS),--kills $(KILLS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(SEED),--seed $(SEED)) $(ARGS)
 
 check: format lint types imports native-lint sizes ## format, lint, types, import walls, sizes
 

@@ -1,0 +1,46 @@
+"""A short run of ``make chaos``: the harness tells good from bad."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chaos.plan import Deed, Violence
+from tests.chaos.run import Parts, Run, Stage
+from tests.chaos.sink import Sink
+from tests.support.kafka_broker import KafkaCluster
+from tests.support.prometheus import Prometheus
+
+QUICK: dict[str, Any] = {
+    "purchases_per_s": 20.0,
+    "interval_ms": 1_000,
+    "wait_ms": 4_000,
+    "max_delay_s": 1.5,
+    "with_reference": False,
+}
+
+
+@pytest.fixture
+def parts(kafka: KafkaCluster, prometheus: Prometheus, tmp_path: Path) -> Iterator[Parts]:
+    with Sink(prometheus.url) as sink:
+        yield Parts(tmp_path, kafka, None, prometheus, sink)
+
+
+def test_an_undisturbed_worker_tells_the_truth(parts: Parts) -> None:
+    run = Run(Violence(0, 6.0, 1, others=()), guarantee="at_least_once", **QUICK)
+    report, is_good = Stage(run, parts).play()
+    assert is_good, report
+    assert (report["lost"], report["doubled"], report["extra_series"]) == (0, 0, 0)
+    assert report["wrong_finals"] == 0, report
+    assert report["series"] > 1_000
+
+
+def test_the_harness_sees_what_a_kill_doubles_at_least_once(parts: Parts) -> None:
+    run = Run(Violence(3, 12.0, 1, others=(Deed.SINK,)), guarantee="at_least_once", **QUICK)
+    report, is_good = Stage(run, parts).play()
+    assert report["kills"] == 3
+    assert report["doubled"] > 0, report
+    assert is_good, report
