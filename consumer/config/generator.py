@@ -129,6 +129,8 @@ class MetricsGeneratorConfig(Block):
     """Tempo's name for `kafka.encoding`: `push-bytes` is `tempo`, `otlp` is `otlp_proto`."""
     instance_id: str | None = None
     """Tempo's name for `kafka.group_instance_id`."""
+    leave_consumer_group_on_shutdown: bool = False
+    """Leave the group at once when stopping: no static member id, unless one is given."""
     ring: Mapping[str, object] | None = Field(default=None, repr=False)
     """Tempo's ring."""
     ring_mode: Literal["partition", "generator"] | None = None

@@ -126,7 +126,11 @@ def require_remote_write(config: Config) -> None:
 
 
 def _take_tempo_names(tree: dict[str, object]) -> None:
-    """``codec`` and ``instance_id`` stand for keys of ``kafka``, unless those are given."""
+    """Some keys of Tempo stand for keys of ``kafka``, unless those are given.
+
+    ``codec``, ``instance_id``, and ``leave_consumer_group_on_shutdown``: a dynamic member
+    leaves its group at once, a static one keeps its partitions until its session ends.
+    """
     generator = tree.get("metrics_generator")
     if not isinstance(generator, dict):
         return
@@ -138,6 +142,8 @@ def _take_tempo_names(tree: dict[str, object]) -> None:
         kafka.setdefault("encoding", _CODECS[codec])
     if isinstance(instance, str):
         kafka.setdefault("group_instance_id", instance)
+    elif generator.get("leave_consumer_group_on_shutdown") is True:
+        kafka.setdefault("group_instance_id", "")
 
 
 def _drop_empty(tree: object, annotation: object) -> None:

@@ -47,7 +47,6 @@ def _of_endpoints(keys: Mapping[str, Any]) -> dict[str, Any]:
 
 
 NOT_YET: Mapping[str, object] = {
-    f"{_GENERATOR}.leave_consumer_group_on_shutdown": False,
     **_of_endpoints(_ENDPOINT_NOT_YET),
 }
 """Keys without an implementation, each with its default, the one value that is taken."""

@@ -212,6 +212,27 @@ def test_tempos_codec_decides_unless_the_encoding_is_given(text: str, encoding: 
     assert read(text).kafka.encoding == encoding
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("metrics_generator: {leave_consumer_group_on_shutdown: true}", ""),
+        (
+            "metrics_generator: {leave_consumer_group_on_shutdown: true, instance_id: pod-7}",
+            "pod-7",
+        ),
+        (
+            (
+                "{metrics_generator: {leave_consumer_group_on_shutdown: true}, "
+                "kafka: {group_instance_id: pod-8}}"
+            ),
+            "pod-8",
+        ),
+    ],
+)
+def test_who_leaves_the_group_at_once_is_no_static_member(text: str, expected: str) -> None:
+    assert parse_config(text, environ={}).kafka.group_instance_id == expected
+
+
 def test_tempos_instance_id_is_the_static_member_id() -> None:
     assert read("metrics_generator: {instance_id: pod-0}").kafka.group_instance_id == "pod-0"
 
