@@ -462,7 +462,7 @@ def test_everything_sent_is_accounted_for(
     receiver: Receiver, recorder: Recorder, make_sender: MakeSender
 ) -> None:
     receiver.script([Reply(status=503), Reply(status=404)])
-    sender = make_sender(max_samples_per_send=4)
+    sender = make_sender(max_samples_per_send=4, max_shards=1)
     delivered(sender, tick(2000, acme=block([[f"s{number}"] for number in range(10)])))
     assert sender.close(WAIT_S)
     counts = recorder.counts
