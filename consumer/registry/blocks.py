@@ -52,13 +52,12 @@ class ExemplarBudget:
 class Telling:
     """What the samples of one tenant in one table have in common.
 
-    Newborns begin at ``start_ms``; ``outdated`` (bool[room, families]) end here.
+    ``outdated`` (bool[room, families]) end here.
     """
 
     table: SeriesTable
     strings: Sequence[str]
     constant_labels: dict[str, str]
-    start_ms: int
     outdated: Flags
     budget: ExemplarBudget
 
@@ -77,12 +76,13 @@ class Telling:
         """The blocks of one family, with the exemplars that it has to tell."""
         family, values = self.table.families[column], self.table.values[column][slots]
         newborn = self.table.life[slots, column] == Life.NEWBORN
-        ended = self.outdated[slots, column]
+        ended, began_ms = self.outdated[slots, column], self.table.began_ms[slots, column]
         exemplars = None
         if column in self.table.exemplars:
             exemplars = self.budget.grant(self.table.exemplars[column].take(slots))
         if family.shape is not None:
-            block = self._block(family, (family.name, ""), slots, (values[:, 0], newborn, ended))
+            one = (values[:, 0], began_ms, newborn, ended)
+            block = self._block(family, (family.name, ""), slots, one)
             histograms = _native(self.table.cells[column].of(slots), values)
             yield replace(block, histograms=histograms, exemplars=self._exemplars(exemplars))
             return
@@ -90,7 +90,7 @@ class Telling:
         buckets = {f"{family.name}_bucket"} if not is_counter else {family.name}
         bucket = 0
         for series, samples in _samples(family, values):
-            block = self._block(family, series, slots, (samples, newborn, ended))
+            block = self._block(family, series, slots, (samples, began_ms, newborn, ended))
             if exemplars is not None and series[0] in buckets:
                 of_bucket = exemplars.where(exemplars.bucket == bucket)
                 block = replace(block, exemplars=self._exemplars(of_bucket, is_one=is_counter))
@@ -122,17 +122,18 @@ class Telling:
                 for series in series_names(family):
                     if len(heirs) and series not in told:
                         nothing, no = np.zeros(len(heirs)), np.zeros(len(heirs), np.bool_)
-                        yield self._block(family, series, heirs, (nothing, no, ~no))
+                        ends = (nothing, np.zeros(len(heirs), np.int64), no, ~no)
+                        yield self._block(family, series, heirs, ends)
 
     def _block(
         self,
         family: Family,
         series: tuple[str, str],
         slots: Slots,
-        samples: tuple[NDArray[np.float64], Flags, Flags],
+        samples: tuple[NDArray[np.float64], NDArray[np.int64], Flags, Flags],
     ) -> SeriesBlock:
         name, le = series
-        values, newborn, ended = samples
+        values, began_ms, newborn, ended = samples
         labels = {**self.constant_labels, "le": le} if le else self.constant_labels
         return SeriesBlock(
             name=name,
@@ -145,7 +146,7 @@ class Telling:
             strings=self.strings,
             values=values,
             newborn=newborn,
-            start_ms=np.full(len(slots), self.start_ms, np.int64),
+            start_ms=began_ms,
             ended=ended,
         )
 

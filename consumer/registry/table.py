@@ -47,7 +47,8 @@ class SeriesTable:
     ``rows`` is uint32[room, 1 + k]: the tenant, then the codes of the labels.
     ``families`` are the columns: ``values`` holds float64[room, width] for each (see
     :class:`processors.delta.DeltaFrame`), ``life`` (int8[room, families]) a :class:`Life`,
-    ``updated_ms`` (int64[room, families]) when a frame with it last had the label set.
+    ``updated_ms`` (int64[room, families]) when a frame with it last had the label set,
+    ``began_ms`` (int64[room, families]) since when it counts, once it is told.
     ``sizes`` (int64[families]) is the number of series of each. ``hashes`` (uint64[room])
     are the caller's. ``label_names`` are what the labels are called outside. ``cells`` and
     ``exemplars`` are by column, of those that have any.
@@ -61,6 +62,7 @@ class SeriesTable:
         self.values: list[NDArray[np.float64]] = []
         self.life = np.zeros((0, 0), np.int8)
         self.updated_ms = np.zeros((0, 0), np.int64)
+        self.began_ms = np.zeros((0, 0), np.int64)
         self.hashes = np.zeros(0, np.uint64)
         self.cells: dict[int, CellStore] = {}
         self.exemplars: dict[int, ExemplarStore] = {}
@@ -163,6 +165,7 @@ class SeriesTable:
             other.values[of_other][others] = self.values[column][slots]
         other.life[others[:, np.newaxis], columns] = self.life[slots]
         other.updated_ms[others[:, np.newaxis], columns] = self.updated_ms[slots]
+        other.began_ms[others[:, np.newaxis], columns] = self.began_ms[slots]
         other.hashes[others] = self.hashes[slots]
         for column, cells in self.cells.items():
             cells.move(slots, other.cells[int(columns[column])], others)
@@ -195,6 +198,11 @@ class SeriesTable:
         """
         before = before_ms[self.rows[:, 0]][:, np.newaxis]
         return np.asarray((self.life >= Life.NEWBORN) & (self.updated_ms < before))
+
+    def begin(self, slots: Slots, start_ms: int) -> None:
+        """Let the newborns in ``slots`` count from ``start_ms``: they are about to be told."""
+        row, column = np.nonzero(self.life[slots] == Life.NEWBORN)
+        self.began_ms[slots[row], column] = start_ms
 
     def tenants(self, series: Flags) -> NDArray[np.int64]:
         """Series by tenant, where ``series`` (bool[room, families]) is true (int64[tenants])."""
@@ -298,6 +306,7 @@ class SeriesTable:
             self.values.append(np.zeros((len(self.rows), family.width)))
             self.life = _widened(self.life, len(self.rows))
             self.updated_ms = _widened(self.updated_ms, len(self.rows))
+            self.began_ms = _widened(self.began_ms, len(self.rows))
             if family.shape is not None:
                 self.cells[column] = CellStore(family.shape)
                 self.cells[column].grow(len(self.rows))
@@ -323,6 +332,7 @@ class SeriesTable:
         self.values = [_grown(values, room) for values in self.values]
         self.life = _grown(self.life, room)
         self.updated_ms = _grown(self.updated_ms, room)
+        self.began_ms = _grown(self.began_ms, room)
         self.hashes = _grown(self.hashes, room)
         for cells in self.cells.values():
             cells.grow(room)

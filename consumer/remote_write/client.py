@@ -54,11 +54,20 @@ class Trouble(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """What an endpoint says it stored; ``samples`` without native histograms."""
+
+    samples: int = 0
+    histograms: int = 0
+    exemplars: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Delivered:
-    """The endpoint has the request, or ``written`` samples of it if it said so (2.0)."""
+    """The endpoint has the request, or what is ``written`` of it if it said so (2.0)."""
 
     status: int
-    written: int | None = None
+    written: Written | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +84,19 @@ class Rejected:
     """The request will never be taken.
 
     ``reason`` is a bounded word (``http_400``), ``text`` the endpoint's own (1 KiB at
-    most). ``answered`` is false if it was not even sent. ``written`` samples were taken
+    most). ``answered`` is false if it was not even sent. What is ``written`` was taken
     nevertheless, if the endpoint said so (2.0).
     """
 
     reason: str
     text: str
     answered: bool = True
-    written: int | None = None
+    written: Written | None = None
 
     @property
     def divisible(self) -> bool:
         """Whether a part of the request may be to blame for the whole."""
-        return self.reason in _DIVISIBLE and not self.written
+        return self.reason in _DIVISIBLE and self.written in (None, Written())
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +197,7 @@ class Client:
             return Retry(Trouble.SERVER, text, self._retry_after_s(response))
         return Rejected(f"http_{status}", text, written=written)
 
-    def _is_unsupported(self, status: int, written: int | None) -> bool:
+    def _is_unsupported(self, status: int, written: Written | None) -> bool:
         """Whether an answer to 2.0 is one of a receiver of 1.0.
 
         Such a one decodes nothing and is content, or knows the content type (415) or the
@@ -243,13 +252,16 @@ def _pool(endpoint: Endpoint) -> urllib3.PoolManager:
     return urllib3.ProxyManager(url, proxy_headers=headers, **settings)
 
 
-def _written(response: urllib3.BaseHTTPResponse) -> int | None:
-    """Samples that the endpoint says it wrote; None if it says nothing of what it wrote."""
+def _written(response: urllib3.BaseHTTPResponse) -> Written | None:
+    """What the endpoint says it wrote; None if it says nothing of that.
+
+    What it leaves out beside others, or is no number, is 0.
+    """
     kinds = ("Samples", "Histograms", "Exemplars")
     found = [response.headers.get(_WRITTEN % kind) for kind in kinds]
     if all(text is None for text in found):
         return None
-    return int(found[0]) if found[0] is not None and _COUNT.fullmatch(found[0]) else 0
+    return Written(*(int(text) if text and _COUNT.fullmatch(text) else 0 for text in found))
 
 
 def parse_retry_after(text: str, now_ms: int) -> float | None:

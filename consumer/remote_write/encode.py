@@ -235,16 +235,18 @@ def _time_series(labels: bytes, samples: bytes) -> bytes:
     return b"\x0a" + varint(len(labels) + len(samples)) + labels + samples
 
 
-def samples_of(block: SeriesBlock, time_ms: int, histogram_tag: bytes) -> list[bytes]:
-    """The Sample field of each series, or its Histogram."""
+def samples_of(
+    block: SeriesBlock, time_ms: int, histogram_tag: bytes, starts: Sequence[int] = ()
+) -> list[bytes]:
+    """The Sample field of each series, or its Histogram with the one of ``starts``, if not 0."""
     if block.histograms is None:
         return sample_fields(block.values, block.ended, time_ms)
-    return [
-        histogram_field(
-            histogram_tag, block.histograms.cut(slice(row, row + 1)), time_ms, ended=bool(ended)
-        )
-        for row, ended in enumerate(block.ended.tolist())
-    ]
+    fields = []
+    for row, ended in enumerate(block.ended.tolist()):
+        one = block.histograms.cut(slice(row, row + 1))
+        start_ms = (starts[row] or None) if starts else None
+        fields.append(histogram_field(histogram_tag, one, time_ms, ended=ended, start_ms=start_ms))
+    return fields
 
 
 def exemplar_fields(

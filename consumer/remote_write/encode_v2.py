@@ -22,11 +22,9 @@ from consumer.remote_write.encode import (
     Labels,
     encode,
     exemplar_fields,
-    sample_field,
     samples_of,
 )
 from consumer.remote_write.labels import Headers, LabelEncoder, varint
-from consumer.remote_write.native_histograms import histogram_field
 from consumer.remote_write.request import Dropped, EncodedRequest, Limits, Message
 from consumer.remote_write.series import MetricType, SeriesBlock
 
@@ -52,8 +50,9 @@ def encode_v2(
 ) -> Iterator[EncodedRequest]:
     """The requests for one tenant's ``blocks``, made as they are asked for.
 
-    The first sample of a cumulative series says since when it counts; there are no zero
-    samples. Series that cannot be encoded are left out alone and reported to ``dropped``.
+    Each sample of a cumulative series says since when it counts, if that is known; there
+    are no zero samples. Series that cannot be encoded are left out alone and reported to
+    ``dropped``.
     """
     pieces: list[SeriesBlock] = []
     room = encoding.limits.samples
@@ -161,23 +160,41 @@ class _Pieces:
                 yield symbols.headers[len(content)] + content
 
     def _samples(self, block: SeriesBlock) -> list[bytes]:
+        """What each series tells, with its beginning."""
         time_ms = self.encoding.time_ms
-        samples = samples_of(block, time_ms, _HISTOGRAM)
         if block.type is MetricType.GAUGE:
-            return samples
-        for row in np.flatnonzero(block.newborn & (block.start_ms < time_ms)).tolist():
-            start = varint(int(block.start_ms[row]) & INT64)
-            if self.encoding.created_timestamp:
-                samples[row] += b"\x30" + start
-            elif block.histograms is not None:
-                one, ended = block.histograms.cut(slice(row, row + 1)), bool(block.ended[row])
-                start_ms = int(block.start_ms[row])
-                samples[row] = histogram_field(
-                    _HISTOGRAM, one, time_ms, ended=ended, start_ms=start_ms
-                )
-            else:
-                samples[row] = sample_field(samples[row][3:11], time_ms, b"\x18" + start)
-        return samples
+            return samples_of(block, time_ms, _HISTOGRAM)
+        starts = np.where((block.start_ms < time_ms) & ~block.ended, block.start_ms, 0).tolist()
+        if self.encoding.created_timestamp:
+            created = _Created()
+            samples = samples_of(block, time_ms, _HISTOGRAM)
+            return [sample + created[at] for sample, at in zip(samples, starts, strict=True)]
+        if block.histograms is not None:
+            return samples_of(block, time_ms, _HISTOGRAM, starts)
+        samples = samples_of(block, time_ms, _HISTOGRAM)
+        return _started(samples, starts)
+
+
+class _Created(dict[int, bytes]):
+    """TimeSeries.created_timestamp by its time; nothing for 0."""
+
+    def __missing__(self, start_ms: int) -> bytes:
+        field = self[start_ms] = b"\x30" + varint(start_ms & INT64) if start_ms else b""
+        return field
+
+
+def _started(samples: Sequence[bytes], starts: Sequence[int]) -> list[bytes]:
+    """``samples``, which are equally long, with Sample.start_timestamp where it is not 0.
+
+    A sample's field is its tag, one byte of length and so many bytes.
+    """
+    size = samples[0][1] if samples else 0
+    ends = {start: b"\x18" + varint(start & INT64) if start else b"" for start in set(starts)}
+    heads = {start: b"\x12" + varint(size + len(end)) for start, end in ends.items()}
+    return [
+        heads[start] + sample[2:] + ends[start]
+        for sample, start in zip(samples, starts, strict=True)
+    ]
 
 
 class _Symbols:

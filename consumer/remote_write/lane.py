@@ -6,13 +6,14 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
+from itertools import chain
 
 import numpy as np
 
 from consumer.remote_write.client import Trouble
 from consumer.remote_write.delivery import Delivery
 from consumer.remote_write.request import EncodedRequest
-from consumer.remote_write.series import SeriesBlock
+from consumer.remote_write.series import Exemplars, NativeHistograms, SeriesBlock
 
 # Per tick of a shard. To find one sample among 2000 takes 11 splits, so these find some
 # ten, at the price of 256 requests at most. Zero samples are worth less: a quarter.
@@ -138,5 +139,12 @@ class Lane:
 
 
 def _size_bytes(block: SeriesBlock) -> int:
-    columns = (getattr(block, column.name) for column in fields(block))
+    columns: Iterator[object] = _columns(block)
+    for part in (block.histograms, block.exemplars):
+        if part is not None:
+            columns = chain(columns, _columns(part))
     return sum(column.nbytes for column in columns if isinstance(column, np.ndarray))
+
+
+def _columns(part: SeriesBlock | NativeHistograms | Exemplars) -> Iterator[object]:
+    return (getattr(part, each.name) for each in fields(part))

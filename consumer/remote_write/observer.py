@@ -12,7 +12,19 @@ class Observer(Protocol):
     """
 
     def samples_sent(self, endpoint: str, tenant: str, samples: int) -> None:
-        """The endpoint has taken ``samples``."""
+        """The endpoint has taken ``samples``, native histograms included."""
+        ...
+
+    def histograms_sent(self, endpoint: str, tenant: str, histograms: int) -> None:
+        """So many of the samples it has taken are native histograms."""
+        ...
+
+    def exemplars_sent(self, endpoint: str, tenant: str, exemplars: int) -> None:
+        """The endpoint has taken ``exemplars``."""
+        ...
+
+    def exemplars_failed(self, endpoint: str, tenant: str, reason: str, exemplars: int) -> None:
+        """The endpoint did not take ``exemplars``; reasons as of samples."""
         ...
 
     def samples_retried(self, endpoint: str, tenant: str, samples: int) -> None:
@@ -108,4 +120,13 @@ class NullObserver:
         """Ignore it."""
 
     def sent_until(self, endpoint: str, time_ms: int) -> None:
+        """Ignore it."""
+
+    def histograms_sent(self, endpoint: str, tenant: str, histograms: int) -> None:
+        """Ignore it."""
+
+    def exemplars_sent(self, endpoint: str, tenant: str, exemplars: int) -> None:
+        """Ignore it."""
+
+    def exemplars_failed(self, endpoint: str, tenant: str, reason: str, exemplars: int) -> None:
         """Ignore it."""

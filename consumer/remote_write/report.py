@@ -6,7 +6,7 @@ import logging
 from contextlib import suppress
 
 from consumer.clock import Clock
-from consumer.remote_write.client import Delivered, Outcome, Rejected, Retry, Unsupported
+from consumer.remote_write.client import Delivered, Outcome, Rejected, Retry, Unsupported, Written
 from consumer.remote_write.log_limit import LogLimit
 from consumer.remote_write.observer import Observer
 from consumer.remote_write.request import EncodedRequest, Message
@@ -45,22 +45,33 @@ class Report:
                 self._observer.samples_retried(self._name, tenant, request.samples)
                 self._warn("will try again", tenant, trouble.value, text)
             case Rejected(reason, text):
-                self._written(tenant, request, outcome.written or 0, reason)
+                self._written(tenant, request, outcome.written or Written(), reason)
                 self._warn("samples rejected for good", tenant, reason, text)
             case Unsupported(text):
-                self._written(tenant, request, 0, "unsupported")
+                self._written(tenant, request, Written(), "unsupported")
                 self._warn("samples rejected for good", tenant, "unsupported", text)
 
     def _written(
-        self, tenant: str, request: EncodedRequest, written: int | None, reason: str
+        self, tenant: str, request: EncodedRequest, written: Written | None, reason: str
     ) -> None:
         """Count what was written, by default all, and what was not."""
-        taken = request.samples if written is None else min(written, request.samples)
-        if taken:
-            self._observer.samples_sent(self._name, tenant, taken)
-        if taken < request.samples:
-            missing = request.samples - taken
-            self._observer.samples_failed(self._name, tenant, reason, missing)
+        plain = request.samples - request.histograms
+        if written is None:
+            written = Written(plain, request.histograms, request.exemplars)
+        histograms = min(written.histograms, request.histograms)
+        samples = min(written.samples, plain) + histograms
+        exemplars = min(written.exemplars, request.exemplars)
+        observer, name = self._observer, self._name
+        if samples:
+            observer.samples_sent(name, tenant, samples)
+        if samples < request.samples:
+            observer.samples_failed(name, tenant, reason, request.samples - samples)
+        if histograms:
+            observer.histograms_sent(name, tenant, histograms)
+        if exemplars:
+            observer.exemplars_sent(name, tenant, exemplars)
+        if exemplars < request.exemplars:
+            observer.exemplars_failed(name, tenant, reason, request.exemplars - exemplars)
 
     def dropped(self, tenant: str, reason: str, samples: int) -> None:
         """``samples`` are not sent at all."""

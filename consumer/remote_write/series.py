@@ -119,9 +119,9 @@ class SeriesBlock:
     label of the same name. ``labels`` holds codes into ``strings`` (uint32[n, k]), one
     column per label name; a label whose text is empty is left out. ``values`` is
     float64[n]. ``newborn`` (bool[n]) marks series whose first sample this is and
-    ``start_ms`` (int64[n]) says since when they count; a series that is ``ended``
-    (bool[n]) gets a stale marker in place of its value. Series with ``histograms`` are native
-    ones: those are told in place of ``values``, which are their counts.
+    ``start_ms`` (int64[n]) says since when they count, 0 where nobody knows; a series that
+    is ``ended`` (bool[n]) gets a stale marker in place of its value. Those with ``histograms`` are
+    native ones, told in place of ``values``, which are their counts.
 
     The arrays are not changed after submission; a block may be read from any thread.
     """

@@ -16,6 +16,17 @@ class RemoteWriteMetrics:
         at, who = ("endpoint",), ("endpoint", "tenant")
         name = "remote_write_samples"
         self._sent = maker.counter(f"{name}_sent", "Samples that were delivered.", who)
+        self._histograms = maker.counter(
+            "remote_write_histograms_sent", "Those of them that are native histograms.", who
+        )
+        self._exemplars = maker.counter(
+            "remote_write_exemplars_sent", "Exemplars that were delivered.", who
+        )
+        self._lost_exemplars = maker.counter(
+            "remote_write_exemplars_failed",
+            "Exemplars that the endpoint did not take.",
+            (*who, "reason"),
+        )
         self._retried = maker.counter(f"{name}_retried", "Samples that are sent again.", who)
         self._failed = maker.counter(
             f"{name}_failed", "Samples that the endpoint rejected for good.", (*who, "reason")
@@ -52,6 +63,18 @@ class RemoteWriteMetrics:
     def samples_sent(self, endpoint: str, tenant: str, samples: int) -> None:
         """Count samples that were delivered."""
         self._sent.labels(endpoint, tenant).inc(samples)
+
+    def histograms_sent(self, endpoint: str, tenant: str, histograms: int) -> None:
+        """Count native histograms that were delivered."""
+        self._histograms.labels(endpoint, tenant).inc(histograms)
+
+    def exemplars_sent(self, endpoint: str, tenant: str, exemplars: int) -> None:
+        """Count exemplars that were delivered."""
+        self._exemplars.labels(endpoint, tenant).inc(exemplars)
+
+    def exemplars_failed(self, endpoint: str, tenant: str, reason: str, exemplars: int) -> None:
+        """Count exemplars that were not taken."""
+        self._lost_exemplars.labels(endpoint, tenant, reason).inc(exemplars)
 
     def samples_retried(self, endpoint: str, tenant: str, samples: int) -> None:
         """Count samples that are sent again."""

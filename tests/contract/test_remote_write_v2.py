@@ -63,14 +63,22 @@ def test_1_0_is_the_default(receiver: Receiver) -> None:
     assert not receiver.requests[0].is_v2
 
 
-def test_a_new_series_says_when_it_began_and_has_no_zero(
+def test_each_sample_says_when_its_series_began_and_there_is_no_zero(
     receiver: Receiver, sender: Sending
 ) -> None:
-    sender.deliver(2000, block([["web"], ["db"]], newborn=[0], start_ms=1500))
-    starts = receiver.requests[0].starts
-    assert receiver.samples("acme")[WEB] == [(2000, 1.0)]
-    assert (starts[WEB].starts, starts[WEB].created) == ((1500,), 0)
-    assert [start.starts for labels, start in starts.items() if labels != WEB] == [(0,)]
+    sender.deliver(2000, block([["web"]], newborn=[0], start_ms=1500))
+    sender.deliver(3000, block([["web"]], start_ms=1500))
+    assert receiver.samples("acme")[WEB] == [(2000, 1.0), (3000, 1.0)]
+    for request in receiver.requests:
+        assert (request.starts[WEB].starts, request.starts[WEB].created) == ((1500,), 0)
+
+
+def test_beginnings_may_differ_and_be_unknown(receiver: Receiver, sender: Sending) -> None:
+    columns = block([["a"], ["b"], ["c"], ["d"]], newborn=[2])
+    columns.start_ms[:] = [1, 0, 1_700_000_000_000, 1_800_000_000_001]
+    sender.deliver(1_800_000_000_000, columns)
+    found = [start.starts for start in receiver.requests[0].starts.values()]
+    assert found == [(1,), (0,), (1_700_000_000_000,), (0,)]
 
 
 def test_the_beginning_may_go_where_older_drafts_had_it(receiver: Receiver) -> None:

@@ -64,6 +64,18 @@ def test_a_newborn_counts_from_at_most_an_interval_ago(missed_ms: int) -> None:
     assert zero == (max(START_MS + 1, now_ms - INTERVAL_MS), 0.0)
 
 
+def test_every_sample_knows_since_when_its_series_counts_and_a_new_life_begins_anew() -> None:
+    series = registry()
+    begins: list[int] = []
+    for tick in range(1, 9):
+        if tick not in (3, 4, 5, 6, 7):
+            series.fold([frame([Row("north", "a")])], START_MS + tick * INTERVAL_MS - 1)
+        for block in series.collect(START_MS + tick * INTERVAL_MS).tenants.get("north", []):
+            begins += block.start_ms[~block.ended].tolist() if block.name == "calls_total" else []
+    # Told until it is stale a minute after the second tick; then another life after the last.
+    assert begins == [START_MS + 1] * 5 + [START_MS + 7 * INTERVAL_MS + 1]
+
+
 def test_a_histogram_is_told_cumulatively_with_sum_and_count() -> None:
     series = registry()
     series.fold([frame([Row("north", "a", observed=(2, 1, 1, 12.5))])], START_MS)

@@ -101,3 +101,12 @@ class Recorder:
 
     def sent_until(self, endpoint: str, time_ms: int) -> None:
         self.newest["sent", endpoint] = time_ms
+
+    def histograms_sent(self, endpoint: str, tenant: str, histograms: int) -> None:
+        self._add(histograms, "histograms", endpoint, tenant)
+
+    def exemplars_sent(self, endpoint: str, tenant: str, exemplars: int) -> None:
+        self._add(exemplars, "exemplars", endpoint, tenant)
+
+    def exemplars_failed(self, endpoint: str, tenant: str, reason: str, exemplars: int) -> None:
+        self._add(exemplars, "exemplars failed", endpoint, tenant, reason)
