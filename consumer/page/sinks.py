@@ -103,6 +103,18 @@ class Sinks:
             sink.sent_ms = now_ms
         self._inner.samples_sent(endpoint, tenant, samples)
 
+    def histograms_sent(self, endpoint: str, tenant: str, histograms: int) -> None:
+        """Pass it on."""
+        self._inner.histograms_sent(endpoint, tenant, histograms)
+
+    def exemplars_sent(self, endpoint: str, tenant: str, exemplars: int) -> None:
+        """Pass it on."""
+        self._inner.exemplars_sent(endpoint, tenant, exemplars)
+
+    def exemplars_failed(self, endpoint: str, tenant: str, reason: str, exemplars: int) -> None:
+        """Pass it on."""
+        self._inner.exemplars_failed(endpoint, tenant, reason, exemplars)
+
     def samples_retried(self, endpoint: str, tenant: str, samples: int) -> None:
         """``samples`` will be sent again."""
         with self._lock:
