@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from consumer.registry import Registry
 from processors.delta import DeltaFrame
@@ -113,9 +114,14 @@ def _series(frame: DeltaFrame, registry: Registry) -> Sequence[SeriesSet]:
     return [
         SeriesSet(
             labels,
-            metrics=names[is_observed & is_alive].tolist(),
-            overflow=names[is_observed & ~is_alive].tolist(),
-            unobserved=names[~is_observed].tolist(),
+            metrics=_distinct(names[is_observed & is_alive]),
+            overflow=_distinct(names[is_observed & ~is_alive]),
+            unobserved=_distinct(names[~is_observed]),
         )
         for labels, is_observed, is_alive in zip(found.labels, observed, found.alive, strict=True)
     ]
+
+
+def _distinct(names: NDArray[np.object_]) -> Sequence[str]:
+    """Each name once: a classic and a native histogram share theirs."""
+    return [*dict.fromkeys(names.tolist())]

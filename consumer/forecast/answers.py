@@ -10,9 +10,13 @@ from consumer.registry.settings import TenantLimits
 
 @dataclass(frozen=True, slots=True)
 class FamilyCount:
-    """A metric with its label sets, each of which is ``series_each`` series."""
+    """A metric with its label sets, each of which is ``series_each`` series.
+
+    ``instrument`` tells a native histogram from a classic one of the same name.
+    """
 
     name: str
+    instrument: str
     label_sets: int
     series_each: int
 
@@ -86,3 +90,5 @@ class Forecast:
     attributes_left_out: int
     series_with_sanitized_names: int | None
     """``None`` where span names are no label, or sanitised already."""
+    series_with_native_histograms: int | None
+    """``None`` where there are no classic histograms."""

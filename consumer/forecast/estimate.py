@@ -51,6 +51,10 @@ class Estimator:
         """The series there would be if ids in span names were replaced."""
         return series_in(self._replay.series(self._changed(_sanitizing)))
 
+    def with_native_histograms(self) -> int:
+        """The series there would be with native histograms in place of classic ones."""
+        return series_in(self._replay.series(self._changed(_going_native)))
+
     def cost_of(self, attribute: str) -> DimensionCost:
         """What ``attribute`` would cost as a dimension of each processor that has none of it."""
         texts: set[str] = set()
@@ -93,6 +97,12 @@ def _sanitizing(processing: Processing) -> Processing:
     return replace(processing, span_name_sanitization="enabled")
 
 
+def _going_native(processing: Processing) -> Processing:
+    return replace(
+        processing, histograms=replace(processing.histograms, classic=False, native=True)
+    )
+
+
 def dimensions_of(processing: Processing, processor: str) -> tuple[str, ...]:
     """The attributes that are labels of the series of ``processor``."""
     if processor == SpanMetrics.name:
@@ -123,7 +133,7 @@ def values_by_label(registry: Registry) -> dict[str, int]:
 
 def _table(holding: Holding) -> TableCount:
     families = [
-        FamilyCount(family.name, int(alive.sum()), int(size))
+        FamilyCount(family.name, family.instrument.value, int(alive.sum()), int(size))
         for family, alive, size in zip(
             holding.families, holding.alive.T, holding.sizes.tolist(), strict=True
         )

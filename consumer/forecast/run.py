@@ -77,6 +77,9 @@ def forecast(config: Config, inputs: Sequence[Path], tenants: SettingsByTenant) 
         dimensions=sorted((cost for cost in costs if cost.series), key=_greatest, reverse=True),
         attributes_left_out=len(keys) - len(tried),
         series_with_sanitized_names=estimator.with_sanitized_names() if can_sanitize else None,
+        series_with_native_histograms=(
+            estimator.with_native_histograms() if processing.histograms.classic else None
+        ),
     )
 
 

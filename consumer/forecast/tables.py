@@ -7,7 +7,14 @@ from typing import Any, TextIO
 
 import orjson
 
-from consumer.forecast.answers import DimensionCost, Forecast, LimitsForecast, TableCount
+from consumer.forecast.answers import (
+    DimensionCost,
+    FamilyCount,
+    Forecast,
+    LimitsForecast,
+    TableCount,
+)
+from processors.delta import Instrument
 
 SETTLED = 0.95
 """Of the series in the first half of the input: more of the same adds few."""
@@ -37,13 +44,13 @@ def _told(answers: Forecast, top: int) -> Iterator[str]:
             yield from _labels(table)
     yield ""
     yield from _dimensions(answers, top)
-    if answers.series_with_sanitized_names is not None:
-        yield ""
-        yield (
-            "with span_name_sanitization: enabled there would be "
-            f"{answers.series_with_sanitized_names} series instead of {answers.series}"
-        )
     yield ""
+    for setting, series in (
+        ("span_name_sanitization: enabled", answers.series_with_sanitized_names),
+        ("generate_native_histograms: native", answers.series_with_native_histograms),
+    ):
+        if series is not None:
+            yield f"with {setting} there would be {series} series instead of {answers.series}"
     yield from _limits(answers.limits, answers.series)
 
 
@@ -60,10 +67,15 @@ def _growth(answers: Forecast) -> str:
 def _metrics(tables: Sequence[TableCount]) -> Iterator[str]:
     families = [family for table in tables for family in table.families]
     rows: list[Cells] = [
-        (each.name, each.label_sets, each.series_each, each.series)
+        (_named(each), each.label_sets, each.series_each, each.series)
         for each in sorted(families, key=lambda family: -family.series)
     ]
     yield from _aligned(("metric", "label sets", "series each", "series"), rows)
+
+
+def _named(family: FamilyCount) -> str:
+    is_native = family.instrument == Instrument.NATIVE_HISTOGRAM.value
+    return f"{family.name} (native)" if is_native else family.name
 
 
 def _labels(table: TableCount) -> Iterator[str]:
@@ -149,6 +161,7 @@ def _document(answers: Forecast) -> dict[str, Any]:
                 "metrics": [
                     {
                         "name": family.name,
+                        "instrument": family.instrument,
                         "label_sets": family.label_sets,
                         "series_each": family.series_each,
                         "series": family.series,
@@ -178,6 +191,7 @@ def _document(answers: Forecast) -> dict[str, Any]:
         ],
         "attributes_left_out": answers.attributes_left_out,
         "series_with_sanitized_names": answers.series_with_sanitized_names,
+        "series_with_native_histograms": answers.series_with_native_histograms,
         "limits": {
             "limiter_type": limits.limiter,
             "max_active_series": limits.limits.max_active_series,

@@ -54,9 +54,11 @@ class Case:
             path.write_bytes(b"".join(framed) or bytes(4))
             self.inputs.append(path)
 
-    def configure(self, folder: str, graphs: Options, of_spans: Mapping[str, Any]) -> Config:
+    def configure(
+        self, folder: str, graphs: Options, of_spans: Mapping[str, Any], histograms: str
+    ) -> Config:
         processor = {"service_graphs": dict(graphs), "span_metrics": dict(of_spans)}
-        limits = {"processors": PROCESSORS}
+        limits = {"processors": PROCESSORS, "generate_native_histograms": histograms}
         path = Path(folder) / "spanmill.yaml"
         document = {
             "metrics_generator": {"processor": processor},
@@ -66,19 +68,24 @@ class Case:
         return load_config(path, environ={})
 
 
-@given(files=FILES, graphs=OPTIONS, of_spans=SPAN_OPTIONS)
+@given(
+    files=FILES,
+    graphs=OPTIONS,
+    of_spans=SPAN_OPTIONS,
+    histograms=st.sampled_from(["classic", "native", "both"]),
+)
 @settings(max_examples=60, deadline=None)
 def test_spans_and_edges_add_up_to_the_series(
     files: Sequence[Sequence[Sequence[ResourceSpans]]],
     graphs: Options,
     of_spans: Mapping[str, Any],
+    histograms: str,
 ) -> None:
     graphs = {key: value for key, value in graphs.items() if key != "span_multiplier_key"}
     with tempfile.TemporaryDirectory() as folder:
         case = Case(folder, files)
-        config = case.configure(
-            folder, {"max_items": 3, "dimensions": ["zone"], **graphs}, of_spans
-        )
+        of_graphs = {"max_items": 3, "dimensions": ["zone"], **graphs}
+        config = case.configure(folder, of_graphs, of_spans, histograms)
         found = explain(config, case.inputs, settings_by_tenant(config))
         printed = io.StringIO()
         run_preview(config, case.inputs, output=printed)
@@ -108,7 +115,7 @@ def test_every_span_ends_as_the_counts_say(
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         case = Case(folder, files)
-        config = case.configure(folder, {"max_items": 3, **graphs}, of_spans)
+        config = case.configure(folder, {"max_items": 3, **graphs}, of_spans, "classic")
         tenants = settings_by_tenant(config)
         found = explain(config, case.inputs, tenants, keep_pending=keep)
         rehearsal = Rehearsal(config, tenants)

@@ -135,6 +135,15 @@ def test_names_without_ids_are_tried_where_they_matter(spans: Input) -> None:
         assert spans.forecast(limits)["series_with_sanitized_names"] is None
 
 
+def test_native_histograms_are_tried_where_there_are_classic_ones(spans: Input) -> None:
+    native = {"generate_native_histograms": "native"}
+    assert spans.forecast()["series_with_native_histograms"] == spans.series(native)
+    assert spans.forecast(native)["series_with_native_histograms"] is None
+    both = spans.tables({"generate_native_histograms": "both"})
+    assert "  traces_spanmetrics_latency (native) " in both
+    assert "  traces_spanmetrics_latency  " in both
+
+
 def test_limits_keep_what_they_keep_in_a_preview(spans: Input) -> None:
     limits = {"max_active_series": 40, "max_cardinality_per_label": 3}
     told = spans.forecast(limits)
