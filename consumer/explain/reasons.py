@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from consumer.config.tenants import Processing
 from consumer.pipeline import OUTSIDE_SLACK, SKIPPED
+from processors.settings import format_duration
 
 _BY_KIND = ("unpaired", "store_full", "forgotten")
 """Reasons that end with the kind of the span."""
@@ -52,5 +53,5 @@ def words_for(reason: str, processing: Processing) -> str:
     return _WORDS[stem_of(reason)].format(
         identifiers=", ".join(processing.host_info.host_identifiers),
         max_items=graphs.max_items,
-        wait=graphs.model_dump(mode="json")["wait"],
+        wait=format_duration(graphs.wait),
     )

@@ -45,7 +45,7 @@ class Report:
 
     def hints(self, span: SeenSpan) -> Sequence[str]:
         """What else there is to say about ``span``."""
-        return [*hints(span, self.spans, self.findings, self._processing(span))]
+        return [*hints(span, self.spans, self.findings, self.tenants.for_tenant(span.tenant))]
 
     def processors_of(self, span: SeenSpan) -> tuple[str, ...]:
         """The processors that are on for the tenant of ``span``."""

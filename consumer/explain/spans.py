@@ -52,6 +52,8 @@ class SeenSpans:
         self._spans: list[SeenSpan] = []
         self._by_id: dict[str, list[int]] = defaultdict(list)
         self._children: dict[str, list[int]] = defaultdict(list)
+        self._last_end_ns: dict[tuple[str, int], int] = defaultdict(int)
+        """By file and record."""
 
     def __len__(self) -> int:
         return len(self._spans)
@@ -71,6 +73,8 @@ class SeenSpans:
             self._by_id[span.span_id].append(span.number)
             if span.parent_id:
                 self._children[span.parent_id].append(span.number)
+            of_record = (span.file, span.record)
+            self._last_end_ns[of_record] = max(self._last_end_ns[of_record], span.end_ns)
         self.batch = replace(batch, attributes={**batch.attributes, NUMBER: numbers})
         return self.batch
 
@@ -83,6 +87,10 @@ class SeenSpans:
         """The spans of the same trace and tenant that name ``span`` as parent."""
         found = (self._spans[number] for number in self._children.get(span.span_id, ()))
         return [each for each in found if is_of_one_trace(each, span)]
+
+    def before_record_ns(self, span: SeenSpan) -> int:
+        """How long before the last span of its record ``span`` ended."""
+        return self._last_end_ns[span.file, span.record] - span.end_ns
 
 
 def is_of_one_trace(one: SeenSpan, other: SeenSpan) -> bool:

@@ -237,9 +237,34 @@ def test_clocks_that_differ_are_hinted_at(case: Case) -> None:
         half("b", CONSUMER, 2, 1),
         half("b", INTERNAL, 3, 2, end_time_unix_nano=otlp.START_NS - 1),
     )
-    assert "hint: it starts 5 ms before its parent: their clocks differ" in told
+    assert "hint: it starts 0.005 s before its parent: their clocks differ" in told
     assert "no time in transit: it was received before it was sent" in told
     assert "hint: it ends before it starts, so it lasted 0 s" in told
+
+
+def test_halves_that_end_far_apart_may_not_meet_in_a_worker(case: Case) -> None:
+    late = otlp.START_NS + 12_000_000_000
+    client, server = half("a", CLIENT, 1), half("b", SERVER, 2, 1, end_time_unix_nano=late)
+    _, told = case.graph(client, server)
+    [hint] = told["hints"]
+    assert hint.startswith("it ended 11.95 s apart from the client's span; ")
+    assert hint.endswith("only if their records were written within 10s")
+    case.write(GraphRecord([client, server]).value())
+    assert case.lines()[1]["hints"] == []
+    case.graphs = {"wait": "20s"}
+    assert case.graph(client, server)[1]["hints"] == []
+
+
+def test_spans_that_end_long_before_their_record_may_be_outside_the_slack(case: Case) -> None:
+    late = otlp.START_NS + 60_000_000_000
+    case.write(
+        GraphRecord([half("a", SERVER, 1), half("a", SERVER, 2, end_time_unix_nano=late)]).value()
+    )
+    early, last = case.lines()
+    [hint] = early["hints"]
+    assert hint.startswith("it ended 59.95 s before the last span of its record; ")
+    assert hint.endswith("what ended more than 30s before its record was written")
+    assert last["hints"] == []
 
 
 def test_spans_whose_sender_wants_no_metrics_reach_no_processor(case: Case) -> None:
