@@ -1,12 +1,15 @@
 """Files of OTLP records, as the OpenTelemetry Collector's file exporter writes them.
 
 Either JSON lines, or protobuf messages each preceded by its length in 4 bytes, big-endian.
+JSON that goes over several lines, as people write it, is one record.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+
+import orjson
 
 from consumer.errors import InputError
 
@@ -29,7 +32,17 @@ def read_records(path: Path) -> tuple[bool, list[bytes]]:
 
 
 def _lines(content: bytes) -> Iterator[bytes]:
-    return (line for line in content.splitlines() if line.strip())
+    lines = [line for line in content.splitlines() if line.strip()]
+    is_one = len(lines) > 1 and not _is_json(lines[0]) and _is_json(content)
+    return iter([content] if is_one else lines)
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def _messages(path: Path, content: bytes) -> Iterator[bytes]:

@@ -1,0 +1,40 @@
+"""Files of records, as exporters and as people write them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from consumer.otlp_files import read_records
+
+RECORD: Mapping[str, Sequence[object]] = {"resourceSpans": []}
+
+
+def written(folder: Path, content: bytes) -> Path:
+    file = folder / "spans"
+    file.write_bytes(content)
+    return file
+
+
+def test_a_line_of_json_is_a_record(tmp_path: Path) -> None:
+    line = json.dumps(RECORD).encode()
+    file = written(tmp_path, b"\n" + line + b"\n\n" + line + b"\n")
+    assert read_records(file) == (True, [line, line])
+
+
+def test_json_over_several_lines_is_one_record(tmp_path: Path) -> None:
+    content = json.dumps(RECORD, indent=1).encode()
+    assert read_records(written(tmp_path, content)) == (True, [content])
+
+
+def test_a_broken_line_stays_a_record_of_its_own(tmp_path: Path) -> None:
+    line = json.dumps(RECORD).encode()
+    file = written(tmp_path, b"{broken\n" + line)
+    assert read_records(file) == (True, [b"{broken", line])
+
+
+@pytest.mark.parametrize("values", [[b""], [b"abc", b"", b"d"]])
+def test_messages_have_their_length_before_them(tmp_path: Path, values: list[bytes]) -> None:
+    content = b"".join(len(value).to_bytes(4, "big") + value for value in values)
+    assert read_records(written(tmp_path, content)) == (False, values)
