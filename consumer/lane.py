@@ -113,9 +113,7 @@ class Lane:
         if not self._marks or self._plain_ms is None:
             return Resumption(self.next_offset, self.next_offset, self.clock_ms, self.clock_ms)
         from_offset, from_ms = self._marks[0]
-        return Resumption(
-            self.next_offset, from_offset, from_ms, self.clock_ms, dict(self._steps)
-        )
+        return Resumption(self.next_offset, from_offset, from_ms, self.clock_ms, dict(self._steps))
 
     def _remember(self, offsets: Times, times_ms: Times, effective: Times) -> None:
         """Note what a replay has to know of these records."""

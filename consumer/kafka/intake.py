@@ -35,17 +35,21 @@ class Intake:
     refused: Sequence[IncomingRecord]
 
 
-def take_in(records: Sequence[IncomingRecord], settings: IntakeSettings, now_ms: int) -> Intake:
-    """Find the tenant of each record; a record without a timestamp is of ``now_ms``."""
+def take_in(
+    records: Sequence[IncomingRecord], settings: IntakeSettings, times_ms: Sequence[int]
+) -> Intake:
+    """Find the tenant of each record; ``times_ms`` are the times that they shall have."""
     header = settings.tenant_header.lower()
     codes: dict[str, int] = {}
     tenant: list[int] = []
     kept: list[IncomingRecord] = []
+    kept_ms: list[int] = []
     refused: list[IncomingRecord] = []
-    for record in records:
+    for record, time_ms in zip(records, times_ms, strict=True):
         name = _tenant(record, header, settings)
         if _TENANT.fullmatch(name):
             kept.append(record)
+            kept_ms.append(time_ms)
             tenant.append(codes.setdefault(name, len(codes)))
         else:
             refused.append(record)
@@ -53,7 +57,7 @@ def take_in(records: Sequence[IncomingRecord], settings: IntakeSettings, now_ms:
         values=[record.value for record in kept],
         tenants=tuple(codes),
         tenant=np.array(tenant, np.uint32),
-        time_ms=np.array([record.time_ms or now_ms for record in kept], np.int64),
+        time_ms=np.array(kept_ms, np.int64),
         lane=np.array([record.partition for record in kept], np.uint32),
     )
     return Intake(records=kept, raw=raw, refused=refused)

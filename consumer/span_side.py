@@ -1,0 +1,204 @@
+"""The span side: Kafka records in, deltas by tick out. Owns the lanes and their clocks.
+
+Deltas of a record count in the tick of its lane's clock (see ``lane.py``). Before a lane
+enters a later tick, what waits in it expires up to each boundary on the way, so that it
+counts in the tick of its own time, however late the records are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consumer.kafka.client import IncomingRecord
+from consumer.kafka.intake import IntakeSettings, take_in
+from consumer.lane import Lane, Resumption, Times, tick_of
+from consumer.pipeline import Outcome, Pipeline
+from processors.batch import Mask
+
+Bury: TypeAlias = Callable[[IncomingRecord, str, str], None]
+"""Takes a record that cannot be read, the reason, and what is wrong, for a human."""
+
+Rows: TypeAlias = NDArray[np.intp]
+"""Which records of a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """What became of records, or of time, in one tick.
+
+    ``begins``: lane -> offset of the first of the records. An outcome that ``is_replay``
+    counted before.
+    """
+
+    tick_ms: int
+    outcome: Outcome
+    begins: Mapping[int, int] = field(default_factory=dict)
+    is_replay: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SpanTime:
+    """How record time is read.
+
+    ``base_ms``: between two ticks. ``wait_ms``: the longest that halves wait.
+    ``max_skew_ms``: how far past the wall clock a timestamp may be. Lanes remember what
+    ``window_ms`` brought.
+    """
+
+    base_ms: int
+    wait_ms: int
+    max_skew_ms: int
+    window_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Records with their effective times, and those that they are shown with (int64[n])."""
+
+    records: Sequence[IncomingRecord]
+    lane: Times
+    offset: Times
+    effective: Times
+    shown: Times
+
+
+class SpanSide:
+    """Reads records into the pipeline, in the time of their lanes."""
+
+    def __init__(
+        self, pipeline: Pipeline, intake: IntakeSettings, time: SpanTime, bury: Bury
+    ) -> None:
+        self._pipeline = pipeline
+        self._intake = intake
+        self._bury = bury
+        self._ticks: dict[int, int] = {}
+        """Lane -> the tick that its clock is in, as far as the pipeline knows."""
+        self.time = time
+        self.lanes: dict[int, Lane] = {}
+        self.late: list[int] = []
+        """How late records were, in ms, that came after their tick; the reader empties it."""
+
+    def open(self, lane: int, resumption: Resumption | None = None) -> None:
+        """Records of ``lane`` will come, from ``resumption`` on."""
+        self.lanes[lane] = Lane(resumption, window_ms=self.time.window_ms)
+
+    def forget(self, lanes: Collection[int]) -> Iterator[Outcome]:
+        """These lanes are not ours any more; what waits in them is dropped."""
+        for lane in lanes:
+            self.lanes.pop(lane, None)
+            self._ticks.pop(lane, None)
+            yield self._pipeline.forget(lane)
+
+    def push(self, records: Sequence[IncomingRecord], now_ms: int) -> Iterator[Ticked]:
+        """Process records, in order within each lane."""
+        batch = self._timed(records, now_ms)
+        counted = self._counted(batch)
+        if not counted.all():
+            yield from self._replay(batch, np.flatnonzero(~counted))
+        for lane in np.unique(batch.lane[counted]).tolist():
+            if self.lanes[lane].rebuilds_until is not None:
+                yield from self._finish_rebuilding(lane)
+        ticks = batch.effective // self.time.base_ms
+        for tick in np.unique(ticks[counted]).tolist():
+            rows = np.flatnonzero(counted & (ticks == tick))
+            tick_ms = tick_of(tick * self.time.base_ms, self.time.base_ms)
+            lanes, first = np.unique(batch.lane[rows], return_index=True)
+            for lane in lanes.tolist():
+                yield from self._cross(lane, tick_ms)
+            begins = dict(zip(lanes.tolist(), batch.offset[rows[first]].tolist(), strict=True))
+            yield Ticked(tick_ms, self._process(batch, rows), begins=begins)
+
+    def pass_time(self, lane: int, time_ms: int) -> Iterator[Ticked]:
+        """Nothing older than ``time_ms`` will come in ``lane``, which is read to its end."""
+        state = self.lanes[lane]
+        if state.rebuilds_until is not None:
+            yield from self._finish_rebuilding(lane)
+        state.reach(time_ms)
+        yield from self.settle(lane)
+
+    def settle(self, lane: int) -> Iterator[Ticked]:
+        """Let everything in ``lane`` expire that its clock has passed."""
+        clock_ms = self.lanes[lane].clock_ms
+        if clock_ms is not None and self.lanes[lane].rebuilds_until is None:
+            tick_ms = tick_of(clock_ms, self.time.base_ms)
+            yield from self._cross(lane, tick_ms)
+            yield Ticked(tick_ms, self._pipeline.advance(lane, clock_ms))
+
+    def _timed(self, records: Sequence[IncomingRecord], now_ms: int) -> _Batch:
+        latest_ms = now_ms + self.time.max_skew_ms
+        lanes = np.array([record.partition for record in records], np.int64)
+        offsets = np.array([record.offset for record in records], np.int64)
+        times_ms = np.array([record.time_ms or now_ms for record in records], np.int64)
+        effective = np.empty(len(records), np.int64)
+        for lane in np.unique(lanes).tolist():
+            rows = np.flatnonzero(lanes == lane)
+            state = self.lanes[lane]
+            told_ms = self._ticks.get(lane, 0) - self.time.base_ms
+            late = times_ms[rows][times_ms[rows] < told_ms]
+            self.late += (told_ms - late).tolist()
+            effective[rows] = state.take(offsets[rows], times_ms[rows], latest_ms)
+        shown = np.minimum(times_ms, effective)
+        return _Batch(records, lanes, offsets, effective, shown)
+
+    def _counted(self, batch: _Batch) -> Mask:
+        """Which records are read for the first time (bool[n])."""
+        counted = np.ones(len(batch.records), np.bool_)
+        for lane, state in self.lanes.items():
+            if state.rebuilds_until is not None:
+                counted &= (batch.lane != lane) | (batch.offset >= state.rebuilds_until)
+        return counted
+
+    def _replay(self, batch: _Batch, rows: Rows) -> Iterator[Ticked]:
+        """Read again what counted before: the halves of edges wait once more."""
+        for lane in np.unique(batch.lane[rows]).tolist():
+            of_lane = rows[batch.lane[rows] == lane]
+            effective = batch.effective[of_lane]
+            jumped = np.diff(effective, prepend=effective[0] - 1) > 0
+            jumps = np.flatnonzero(jumped & (batch.shown[of_lane] < effective))
+            for part in np.split(of_lane, jumps):
+                if not len(part):
+                    continue
+                if batch.shown[part[0]] < batch.effective[part[0]]:
+                    outcome = self._pipeline.advance(lane, int(batch.effective[part[0]]))
+                    yield Ticked(0, outcome, is_replay=True)
+                yield Ticked(0, self._process(batch, part, bury=_leave), is_replay=True)
+
+    def _finish_rebuilding(self, lane: int) -> Iterator[Ticked]:
+        clock_ms = self.lanes[lane].rebuilt()
+        self._ticks[lane] = tick_of(clock_ms, self.time.base_ms)
+        yield Ticked(0, self._pipeline.advance(lane, clock_ms), is_replay=True)
+
+    def _cross(self, lane: int, tick_ms: int) -> Iterator[Ticked]:
+        """Let the lane enter ``tick_ms``: what expires on the way counts in its own tick."""
+        base_ms = self.time.base_ms
+        known = self._ticks.get(lane, tick_ms)
+        self._ticks[lane] = max(known, tick_ms)
+        if known >= tick_ms or not self._pipeline.pending():
+            return
+        first = tick_of(known - 1, base_ms)
+        last = min(tick_ms - base_ms, first + self.time.wait_ms + base_ms)
+        for boundary_ms in range(first, last + 1, base_ms):
+            yield Ticked(boundary_ms, self._pipeline.advance(lane, boundary_ms - 1))
+
+    def _process(self, batch: _Batch, rows: Rows, bury: Bury | None = None) -> Outcome:
+        bury = self._bury if bury is None else bury
+        records = batch.records
+        if len(rows) < len(records):
+            records = [records[row] for row in rows.tolist()]
+        intake = take_in(records, self._intake, batch.shown[rows].tolist())
+        for record in intake.refused:
+            bury(record, "invalid_tenant", "the tenant is not 1 to 256 printable characters")
+        outcome = self._pipeline.push(intake.raw)
+        for failure in outcome.failures:
+            left = replace(intake.records[failure.record], value=failure.value)
+            bury(left, failure.reason, failure.text)
+        return outcome
+
+
+def _leave(_record: IncomingRecord, _reason: str, _text: str) -> None:
+    """What cannot be read was told of when it was read for the first time."""

@@ -1,0 +1,88 @@
+"""Which ticks are complete: deltas wait here until every lane has reached the end of theirs.
+
+Pure, and a function of the order of the calls alone: whoever hears the same deltas and the
+same progress closes the same ticks with the same frames. Bound: the caller holds back lanes
+that are far ahead of the slowest.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from consumer.lane import tick_of
+from processors.delta import DeltaFrame
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedTick:
+    """A tick that is complete, and its deltas in the order in which they came."""
+
+    tick_ms: int
+    frames: Sequence[DeltaFrame]
+
+
+class TickCloser:
+    """Deltas by tick, the clocks of the lanes, and the ticks that are complete.
+
+    A tick closes when the clocks of all lanes have reached it; deltas that come later count
+    in the tick that closes next. ``base_ms`` is the time between two ticks.
+    """
+
+    def __init__(self, base_ms: int) -> None:
+        self.base_ms = base_ms
+        self.closed_ms: int | None = None
+        """The tick that closed last, or the moment since which ticks are counted."""
+        self.clocks: dict[int, int] = {}
+        self.lanes: int | None = None
+        """How many lanes have to report; ``None`` while that is not known."""
+        self.ready: deque[ClosedTick] = deque()
+        """The ticks that are complete, the oldest first; the reader takes them out."""
+        self.waiting: dict[int, list[DeltaFrame]] = {}
+        """The deltas of ticks that are not complete."""
+
+    @property
+    def watermark_ms(self) -> int | None:
+        """The clock of the slowest lane; ``None`` until each has one."""
+        if not self.lanes or len(self.clocks) < self.lanes:
+            return None
+        return min(self.clocks.values())
+
+    def add(self, tick_ms: int, frames: Sequence[DeltaFrame]) -> None:
+        """Deltas of ``tick_ms``."""
+        if self.closed_ms is not None and tick_ms <= self.closed_ms:
+            tick_ms = tick_of(self.closed_ms, self.base_ms)
+        if frames:
+            self.waiting.setdefault(tick_ms, []).extend(frames)
+
+    def report(self, lane: int, clock_ms: int) -> None:
+        """All deltas of ``lane`` before ``clock_ms`` were added; a clock never goes back."""
+        self.clocks[lane] = max(clock_ms, self.clocks.get(lane, clock_ms))
+
+    def close(self) -> None:
+        """Move the ticks that are complete to :attr:`ready`."""
+        watermark_ms = self.watermark_ms
+        if watermark_ms is None:
+            return
+        if self.closed_ms is None:
+            self.closed_ms = watermark_ms
+        tick_ms = tick_of(self.closed_ms, self.base_ms)
+        while tick_ms <= watermark_ms:
+            self._close(tick_ms)
+            tick_ms += self.base_ms
+
+    def close_all(self, tick_ms: int) -> None:
+        """Close everything that waits as of ``tick_ms``, complete or not."""
+        self._close(max(tick_ms, self.closed_ms or 0))
+
+    def forget(self, lanes: Collection[int]) -> None:
+        """These lanes report no more."""
+        for lane in lanes:
+            self.clocks.pop(lane, None)
+
+    def _close(self, tick_ms: int) -> None:
+        complete = sorted(tick for tick in self.waiting if tick <= tick_ms)
+        frames = [frame for tick in complete for frame in self.waiting.pop(tick)]
+        self.ready.append(ClosedTick(tick_ms, frames))
+        self.closed_ms = tick_ms
