@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import ExitStack
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
@@ -13,11 +14,13 @@ from consumer.config.environment import environment, host_name, own_version
 from consumer.config.model import Config
 from consumer.config.series import registry_settings
 from consumer.config.shown import as_tree
+from consumer.config.tenants import SettingsByTenant
 from consumer.flusher import Flusher, TickSink
 from consumer.kafka.admin import Admin
-from consumer.kafka.client import RecordWriter, SourceSettings, SpanSource
+from consumer.kafka.client import RecordWriter
 from consumer.kafka.dead_letters import DeadLetters
 from consumer.kafka.intake import IntakeSettings
+from consumer.kafka.source import SourceSettings, SpanSource
 from consumer.operations.topics import prepare
 from consumer.overrides import Overrides
 from consumer.page.routes import Page, PageSources
@@ -25,8 +28,11 @@ from consumer.page.sinks import Sinks
 from consumer.page.tap import Tap
 from consumer.page.traffic import Traffic
 from consumer.pipeline import open_pipeline
+from consumer.record_time import RecordTime, base_ms_of
 from consumer.registry import Registry
 from consumer.remote_write.sender import Sender
+from consumer.seam.direct import DirectParts, DirectSeam
+from consumer.seam.letters import are_safe
 from consumer.signals import hang_up_sets, stop_signals
 from consumer.telemetry.metrics import Metrics
 from consumer.telemetry.reporter import Reporter
@@ -97,20 +103,44 @@ def _turn(config: Config, parts: Parts, sender: Sender, stop: threading.Event) -
 def _parts(
     config: Config, overrides: Overrides, sender: TickSink, reporter: Reporter, clock: Clock
 ) -> Parts:
-    started_ms = clock.now_ms()
-    tenants = overrides.tenants
-    registry = Registry(
-        registry_settings(config, instance=instance_name(config)), started_ms=started_ms
-    )
-    registry.limit(*tenants.limits())
+    dead_letters = _dead_letters(config)
     return Parts(
-        pipeline=open_pipeline(config, tenants),
-        registry=registry,
-        flusher=Flusher(registry, sender, tenants, started_ms=started_ms),
+        pipeline=open_pipeline(config, overrides.tenants),
+        seam=direct_seam(config, overrides.tenants, sender, (dead_letters, reporter, clock)),
         overrides=overrides,
-        dead_letters=_dead_letters(config),
+        dead_letters=dead_letters,
         reporter=reporter,
         clock=clock,
+    )
+
+
+def direct_seam(
+    config: Config,
+    tenants: SettingsByTenant,
+    sender: TickSink,
+    around: tuple[DeadLetters, Reporter, Clock],
+) -> DirectSeam:
+    """The seam of ``at_least_once``."""
+    dead_letters, reporter, clock = around
+    registry = Registry(registry_settings(config, instance=instance_name(config)), started_ms=0)
+    registry.limit(*tenants.limits())
+    parts = DirectParts(
+        registry=registry,
+        flusher=Flusher(registry, sender, tenants),
+        reporter=reporter,
+        clock=clock,
+        is_safe=partial(are_safe, dead_letters, reporter),
+        max_age_ms=config.record_time.max_sample_age,
+    )
+    return DirectSeam(parts, base_ms_of(tenants))
+
+
+def record_time(config: Config) -> RecordTime:
+    """How record time is read."""
+    return RecordTime(
+        idle_grace_ms=config.record_time.idle_grace,
+        max_skew_ms=config.record_time.max_record_skew,
+        max_ahead=config.record_time.max_ahead,
     )
 
 
@@ -123,6 +153,7 @@ def _settings(config: Config) -> WorkerSettings:
             default_tenant=kafka.default_tenant,
             tenant_in_key=kafka.encoding == "tempo",
         ),
+        time=record_time(config),
         poll_s=kafka.poll_timeout / 1_000,
         shutdown_s=config.server.shutdown_timeout / 1_000,
     )

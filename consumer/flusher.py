@@ -1,7 +1,8 @@
-"""The flusher: at each tick, series to samples to the sender, with the offsets they cover.
+"""The flusher: series to samples to the sender at each tick, with the offsets they cover.
 
-Ticks are aligned to the interval of each tenant. The time comes from the caller. Bound: the
-sender says when there are too many ticks on their way (:attr:`Flusher.blocked`).
+Ticks come from the caller, in record time; a tenant is told at those that pass a boundary of
+its own interval. Bound: the sender says when there are too many ticks on their way
+(:attr:`Flusher.blocked`).
 """
 
 from __future__ import annotations
@@ -55,14 +56,10 @@ class _Staged:
 class Flusher:
     """Owns the rhythm of ticks and knows which of them are delivered."""
 
-    def __init__(
-        self, registry: Registry, sender: TickSink, tenants: SettingsByTenant, *, started_ms: int
-    ) -> None:
+    def __init__(self, registry: Registry, sender: TickSink, tenants: SettingsByTenant) -> None:
         self._registry = registry
         self._sender = sender
-        self._last_ms = started_ms
-        self._collected: dict[str, int] = {}
-        """By tenant: its last tick."""
+        self._last_ms = 0
         self._untold: dict[str, int] = {}
         """By tenant that has deltas no tick told yet: the tick after which the first came."""
         self._staged: deque[_Staged] = deque()
@@ -74,7 +71,10 @@ class Flusher:
     def apply(self, tenants: SettingsByTenant) -> None:
         """Let the intervals of ``tenants`` count from now on."""
         self._tenants = tenants
-        self._intervals_ms = sorted({settings.interval_ms for settings in tenants.all()})
+
+    def begin(self, time_ms: int) -> None:
+        """Ticks follow from ``time_ms`` on; called before the first."""
+        self._last_ms = time_ms
 
     def route(self, routes: Routes) -> None:
         """Send by ``routes`` from the next tick on."""
@@ -91,24 +91,17 @@ class Flusher:
             for tenant in frame.tenants if len(frame) else ():
                 self._untold.setdefault(tenant, self._last_ms)
 
-    def due(self, now_ms: int) -> int:
-        """Ticks since the last one; more than 1 when some were missed."""
-        return max(
-            now_ms // interval - self._last_ms // interval for interval in self._intervals_ms
-        )
+    def tick(self, time_ms: int, covered: Mapping[int, int]) -> None:
+        """Send the series of the tenants that are due at the tick ``time_ms``.
 
-    def tick(self, now_ms: int, covered: Mapping[int, int]) -> None:
-        """Send the series of the tenants whose boundary came, as of the last boundary.
-
-        ``covered`` are the working offsets.
+        ``covered`` are the offsets before which everything is folded.
         """
-        boundary_ms = max(now_ms - now_ms % interval for interval in self._intervals_ms)
-        due = [name for name in self._known() if self._is_due(name, now_ms)]
-        self._send(boundary_ms, due, covered)
+        names = self._registry.tenants()
+        self._send(time_ms, [name for name in names if self._is_due(name, time_ms)], covered)
 
-    def tick_now(self, now_ms: int, covered: Mapping[int, int]) -> None:
-        """Send every series as of this moment: the last tick before something ends."""
-        self._send(now_ms, self._known(), covered)
+    def tick_all(self, time_ms: int, covered: Mapping[int, int]) -> None:
+        """Send every series as of ``time_ms``: the last tick before something ends."""
+        self._send(time_ms, self._registry.tenants(), covered)
 
     def delivered(self) -> Mapping[int, int]:
         """The offsets before which everything is delivered."""
@@ -135,16 +128,10 @@ class Flusher:
         """Whether every tick is delivered: any of them may be the last, tenants do not wait."""
         return all(staged.delivery.done for staged in self._staged)
 
-    def _known(self) -> Collection[str]:
-        """The tenants that have or had series; new ones had nothing before the last tick."""
-        names = self._registry.tenants()
-        for name in names:
-            self._collected.setdefault(name, self._last_ms)
-        return names
-
-    def _is_due(self, tenant: str, now_ms: int) -> bool:
+    def _is_due(self, tenant: str, time_ms: int) -> bool:
+        """Whether a boundary of the tenant's interval came since the last tick."""
         interval_ms = self._tenants.for_tenant(tenant).interval_ms
-        return now_ms // interval_ms > self._collected[tenant] // interval_ms
+        return time_ms // interval_ms > self._last_ms // interval_ms
 
     def _send(self, time_ms: int, names: Collection[str], covered: Mapping[int, int]) -> None:
         due = {name: self._tenants.for_tenant(name).interval_ms for name in names}
@@ -165,5 +152,4 @@ class Flusher:
             tick = Tick(time_ms, told)
         delivery = self._sender.submit(tick)
         self._staged.append(_Staged(delivery, time_ms, since_ms, dict(covered)))
-        self._collected.update(dict.fromkeys(due, time_ms))
         self._last_ms = time_ms

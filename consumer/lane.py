@@ -97,6 +97,10 @@ class Lane:
         """Nothing older than ``time_ms`` will come; the clock never goes back."""
         self.clock_ms = time_ms if self.clock_ms is None else max(self.clock_ms, time_ms)
 
+    def would_tick(self, time_ms: int, base_ms: int) -> bool:
+        """Whether the clock is in an earlier tick than ``time_ms``, or cannot be told."""
+        return self.clock_ms is None or time_ms // base_ms > self.clock_ms // base_ms
+
     def rebuilt(self) -> int:
         """All that counted has been read again; returns the clock as it was in the end."""
         assert self._resumption is not None

@@ -80,8 +80,7 @@ class SpanSide:
         """Lane -> the tick that its clock is in, as far as the pipeline knows."""
         self.time = time
         self.lanes: dict[int, Lane] = {}
-        self.late: list[int] = []
-        """How late records were, in ms, that came after their tick; the reader empties it."""
+        self._late: list[int] = []
 
     def open(self, lane: int, resumption: Resumption | None = None) -> None:
         """Records of ``lane`` will come, from ``resumption`` on."""
@@ -121,6 +120,20 @@ class SpanSide:
         state.reach(time_ms)
         yield from self.settle(lane)
 
+    def take_late(self) -> Sequence[int]:
+        """How late records were, in ms, that came after their tick; since the last call."""
+        late, self._late = self._late, []
+        return late
+
+    def ahead(self, slowest_ms: int | None, ticks: int) -> frozenset[int]:
+        """The lanes more than ``ticks`` ahead of ``slowest_ms``, or of our slowest if unknown."""
+        clocks = {n: lane.clock_ms for n, lane in self.lanes.items() if lane.clock_ms is not None}
+        if not clocks:
+            return frozenset()
+        slowest_ms = min(clocks.values()) if slowest_ms is None else slowest_ms
+        most_ms = slowest_ms + ticks * self.time.base_ms
+        return frozenset(lane for lane, clock_ms in clocks.items() if clock_ms > most_ms)
+
     def settle(self, lane: int) -> Iterator[Ticked]:
         """Let everything in ``lane`` expire that its clock has passed."""
         clock_ms = self.lanes[lane].clock_ms
@@ -140,7 +153,7 @@ class SpanSide:
             state = self.lanes[lane]
             told_ms = self._ticks.get(lane, 0) - self.time.base_ms
             late = times_ms[rows][times_ms[rows] < told_ms]
-            self.late += (told_ms - late).tolist()
+            self._late += (told_ms - late).tolist()
             effective[rows] = state.take(offsets[rows], times_ms[rows], latest_ms)
         shown = np.minimum(times_ms, effective)
         return _Batch(records, lanes, offsets, effective, shown)

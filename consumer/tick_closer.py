@@ -33,7 +33,9 @@ class TickCloser:
     def __init__(self, base_ms: int) -> None:
         self.base_ms = base_ms
         self.closed_ms: int | None = None
-        """The tick that closed last, or the moment since which ticks are counted."""
+        """The tick that closed last, or :attr:`began_ms`."""
+        self.began_ms: int | None = None
+        """The moment since which ticks are counted."""
         self.clocks: dict[int, int] = {}
         self.lanes: int | None = None
         """How many lanes have to report; ``None`` while that is not known."""
@@ -66,23 +68,28 @@ class TickCloser:
         if watermark_ms is None:
             return
         if self.closed_ms is None:
-            self.closed_ms = watermark_ms
+            self.began_ms = self.closed_ms = self._first(watermark_ms)
         tick_ms = tick_of(self.closed_ms, self.base_ms)
         while tick_ms <= watermark_ms:
-            self._close(tick_ms)
+            self._close(tick_ms, sorted(tick for tick in self.waiting if tick <= tick_ms))
             tick_ms += self.base_ms
 
-    def close_all(self, tick_ms: int) -> None:
-        """Close everything that waits as of ``tick_ms``, complete or not."""
-        self._close(max(tick_ms, self.closed_ms or 0))
+    def close_all(self, time_ms: int) -> None:
+        """Close everything that waits as of ``time_ms``, complete or not."""
+        if self.closed_ms is None:
+            self.began_ms = self.closed_ms = self._first(time_ms)
+        self._close(max(time_ms, self.closed_ms), sorted(self.waiting))
 
     def forget(self, lanes: Collection[int]) -> None:
         """These lanes report no more."""
         for lane in lanes:
             self.clocks.pop(lane, None)
 
-    def _close(self, tick_ms: int) -> None:
-        complete = sorted(tick for tick in self.waiting if tick <= tick_ms)
+    def _first(self, clock_ms: int) -> int:
+        """Where to begin: nothing that waits is of an earlier time."""
+        return min([clock_ms, *(tick - self.base_ms for tick in self.waiting)])
+
+    def _close(self, tick_ms: int, complete: Sequence[int]) -> None:
         frames = [frame for tick in complete for frame in self.waiting.pop(tick)]
         self.ready.append(ClosedTick(tick_ms, frames))
         self.closed_ms = tick_ms

@@ -12,6 +12,7 @@ from consumer.config.checks import Block
 from consumer.config.exactly_once import ExactlyOnceConfig, check_exactly_once
 from consumer.config.generator import MetricsGeneratorConfig
 from consumer.config.overrides import OverridesConfig
+from consumer.config.record_time import RecordTimeConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,9 @@ class Config(Block):
         ExactlyOnceConfig()
     )
     """What `processing_guarantee: exactly_once` needs besides the span topic."""
+
+    record_time: RecordTimeConfig = RecordTimeConfig()
+    """How the timestamps of records become ticks."""
 
     _notices: tuple[Notice, ...] = PrivateAttr(())
 

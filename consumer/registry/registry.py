@@ -80,6 +80,10 @@ class Registry:
                 fed = ~refused if fed is None else fed & ~refused
             self._add(arrival, fed, time_ms)
 
+    def begin(self, time_ms: int) -> None:
+        """What is newborn counts from after ``time_ms``; called before the first collection."""
+        self._collected_ms = time_ms
+
     def collect(self, time_ms: int, intervals_ms: Mapping[str, int] | None = None) -> Tick:
         """The sample of every series at ``time_ms``, later than the last collection.
 

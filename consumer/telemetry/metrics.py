@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -20,6 +20,7 @@ from consumer.telemetry.series_metrics import SeriesMetrics
 Rebalance = Literal["assigned", "revoked", "lost"]
 
 _TICK_SECONDS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0)
+_LATE_SECONDS = (0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 3600.0)
 
 
 class Metrics:
@@ -118,6 +119,24 @@ class PartitionMetrics:
         self._turned = maker.gauge(
             "loop_last_turned_timestamp_seconds", "When the loop last turned."
         )
+
+        self._late = maker.histogram(
+            "late_records_seconds",
+            "How late records were that came after their tick; they count in the next one.",
+            _LATE_SECONDS,
+        )
+        self._held = maker.gauge(
+            "held_partitions", "Partitions that wait until the slowest has caught up."
+        )
+
+    def late(self, late_ms: Sequence[int]) -> None:
+        """Count records that came after their tick."""
+        for each in late_ms:
+            self._late.observe(each / 1_000)
+
+    def held(self, partitions: int) -> None:
+        """Say how many partitions wait for the slowest."""
+        self._held.set(partitions)
 
     def rebalanced(self, kind: Rebalance, assigned: int) -> None:
         """Count a change; ``assigned`` partitions are this worker's now."""
@@ -238,7 +257,7 @@ class TickMetrics:
             "tick_seconds", "Time to collect all series at a tick.", _TICK_SECONDS
         )
         self._skipped = maker.counter(
-            "ticks_skipped", "Ticks without a collection, since an earlier one was under way."
+            "ticks_skipped", "Ticks that were too old to be written; later ones hold their counts."
         )
 
     def ticked(self, seconds: float) -> None:

@@ -95,11 +95,21 @@ class Reporter:
         self._partitions[position.partition] = position
         self._show_partitions()
 
-    def ticked(self, seconds: float, *, missed: int) -> None:
-        """All series were collected in ``seconds``; ``missed`` ticks before had none."""
+    def ticked(self, seconds: float) -> None:
+        """The series that were due were collected in ``seconds``."""
         self._metrics.ticks.ticked(seconds)
-        if missed:
-            self._metrics.ticks.skipped(missed)
+
+    def skipped_tick(self) -> None:
+        """A tick was too old to be written."""
+        self._metrics.ticks.skipped()
+
+    def late(self, late_ms: Sequence[int]) -> None:
+        """Records came so long after their tick."""
+        self._metrics.partitions.late(late_ms)
+
+    def held(self, partitions: int) -> None:
+        """So many partitions wait for the slowest."""
+        self._metrics.partitions.held(partitions)
 
     def series(self, registry: Registry) -> None:
         """How many series there are, and what came and went since the last time."""

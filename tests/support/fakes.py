@@ -6,33 +6,30 @@ The clock is turned by hand. What the loop does to the outside is written to one
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from threading import Event
 from typing import TypeAlias, cast
 
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from consumer.assembly import instance_name
+from consumer.assembly import direct_seam, record_time
 from consumer.config import parse_config
-from consumer.config.series import registry_settings
-from consumer.flusher import Flusher
+from consumer.flusher import TickSink
 from consumer.kafka.client import (
     Answered,
     Fate,
     IncomingRecord,
     KafkaError,
     OutgoingRecord,
-    SpanSource,
 )
 from consumer.kafka.dead_letters import DeadLetters
 from consumer.kafka.intake import IntakeSettings
+from consumer.kafka.source import Committed, SpanSource
 from consumer.overrides import Overrides
 from consumer.pipeline import open_pipeline
-from consumer.registry import Registry
 from consumer.remote_write.delivery import Delivery
 from consumer.remote_write.routes import Routes
-from consumer.remote_write.sender import Sender
 from consumer.remote_write.series import SeriesBlock, Tick
 from consumer.telemetry.metrics import Metrics
 from consumer.telemetry.reporter import Reporter
@@ -49,6 +46,7 @@ TOPIC = "spans"
 CALLS = "traces_spanmetrics_calls_total"
 CONFIG = f"""
 kafka: {{group_instance_id: pod-0}}
+record_time: {{idle_grace: 0s}}
 metrics_generator:
   processor: {{service_graphs: {{wait: {WAIT_MS}ms}}}}
   registry: {{collection_interval: {INTERVAL_MS}ms}}
@@ -66,6 +64,9 @@ class FakeSource:
         self.committed: dict[int, int] = {}
         self.refuses_commits = False
         self.is_paused = False
+        self.held: frozenset[int] = frozenset()
+        self.has_more: set[int] = set()
+        """Partitions of which more can be read than was given."""
         self.ends: dict[int, tuple[int, int]] = {}
         self._journal = journal
         self._waiting: list[IncomingRecord] = []
@@ -81,7 +82,8 @@ class FakeSource:
         """What waits, unless paused."""
         if self.is_paused:
             return []
-        records, self._waiting = self._waiting, []
+        records = [each for each in self._waiting if each.partition not in self.held]
+        self._waiting = [each for each in self._waiting if each.partition in self.held]
         return records
 
     def commit(self, offsets: Mapping[int, int]) -> None:
@@ -101,9 +103,14 @@ class FakeSource:
         self.is_paused = False
         self._journal.append("resume")
 
+    def hold(self, partitions: Collection[int]) -> None:
+        """Give nothing of these partitions."""
+        self.held = frozenset(partitions)
+
     def end_offsets(self, partition: int) -> tuple[int, int] | None:
         """As far as records were given."""
-        return self.ends.get(partition)
+        first, end = self.ends.get(partition, (0, 0))
+        return first, end + (partition in self.has_more)
 
 
 class FakeSender:
@@ -183,33 +190,28 @@ class Loop:
         parsed = parse_config(config, environ={})
         self.overrides = Overrides(parsed, environ={}, now_ms=self.clock.now_ms())
         tenants = self.overrides.tenants
-        registry = Registry(
-            registry_settings(parsed, instance=instance_name(parsed)),
-            started_ms=self.clock.now_ms(),
-        )
-        registry.limit(*tenants.limits())
+        reporter = Reporter(self.metrics, self.status, self.clock)
+        letters = DeadLetters(dead_letter_topic, self.letters, "1")
+        sender = cast("TickSink", self.sender)
+        self.seam = direct_seam(parsed, tenants, sender, (letters, reporter, self.clock))
         parts = Parts(
             pipeline=open_pipeline(parsed, tenants),
-            registry=registry,
-            flusher=Flusher(
-                registry,
-                cast("Sender", self.sender),
-                tenants,
-                started_ms=self.clock.now_ms(),
-            ),
-            dead_letters=DeadLetters(dead_letter_topic, self.letters, "1"),
+            seam=self.seam,
+            dead_letters=letters,
             overrides=self.overrides,
-            reporter=Reporter(self.metrics, self.status, self.clock),
+            reporter=reporter,
             clock=self.clock,
         )
         intake = IntakeSettings("X-Scope-OrgID", "single-tenant", tenant_in_key=False)
-        self.worker = Worker(WorkerSettings(TOPIC, intake, 0.5, SHUTDOWN_S), parts)
+        settings = WorkerSettings(TOPIC, intake, record_time(parsed), 0.5, SHUTDOWN_S)
+        self.worker = Worker(settings, parts)
+        self.seam.join(cast("SpanSource", self.source))
         self.worker._source = cast("SpanSource", self.source)
 
     def assign(self, *partitions: int) -> None:
         """The group gives partitions."""
         self.source.assigned |= set(partitions)
-        self.worker.assigned(partitions)
+        self.worker.assigned({p: Committed(-1) for p in partitions})
 
     def revoke(self, *partitions: int) -> None:
         """The group wants partitions back, and gets them."""
@@ -243,15 +245,20 @@ class Loop:
         A zero sample counts as one; a stale marker is NaN. Times are since the start.
         """
         found: dict[tuple[str, str], list[Sample]] = {}
+        for (of, tenant, labels), samples in self.everything().items():
+            if of == name:
+                found.setdefault((tenant, dict(labels).get("service", "")), []).extend(samples)
+        return found
+
+    def everything(self) -> dict[tuple[str, str, Labels], list[Sample]]:
+        """What the sink was told: (name, tenant, labels) -> samples, in order."""
+        found: dict[tuple[str, str, Labels], list[Sample]] = {}
         for tick in self.sender.ticks:
             for tenant, blocks in tick.tenants.items():
                 for block in blocks:
                     for labels, samples in samples_of(block, tick.time_ms):
-                        if block.name == name:
-                            key = tenant, dict(labels).get("service", "")
-                            found.setdefault(key, []).extend(
-                                (at - START_MS, value) for at, value in samples
-                            )
+                        told = found.setdefault((block.name, tenant, labels), [])
+                        told.extend((at - START_MS, value) for at, value in samples)
         return found
 
 
@@ -278,8 +285,9 @@ def incoming(  # noqa: PLR0913 - a test names the one or two it is about
     spans: int = 1,
     tenant: str | None = "north",
     value: bytes | None = None,
+    time_ms: int = 0,
 ) -> IncomingRecord:
-    """A record of ``spans`` internal spans that ended when the test began."""
+    """A record of ``spans`` internal spans that ended when the test began, ``time_ms`` later."""
     made = [
         span(
             kind=1,
@@ -291,7 +299,7 @@ def incoming(  # noqa: PLR0913 - a test names the one or two it is about
     return IncomingRecord(
         partition=partition,
         offset=offset,
-        time_ms=START_MS,
+        time_ms=START_MS + time_ms,
         key=b"trace",
         value=record(resource_spans(made, service=service)) if value is None else value,
         headers=[] if tenant is None else [("x-scope-orgid", tenant.encode())],

@@ -23,7 +23,7 @@ def sender() -> FakeSender:
 
 @pytest.fixture
 def flusher(sender: FakeSender) -> Flusher:
-    """Started 2 s after a boundary."""
+    """Begun 2 s after a boundary."""
     return flusher_since(sender, boundary(0) + 2_000)
 
 
@@ -31,46 +31,24 @@ def boundary(number: int) -> int:
     return (START_MS // INTERVAL_MS + number) * INTERVAL_MS
 
 
-def flusher_since(sender: FakeSender, started_ms: int) -> Flusher:
-    registry = Registry(RegistrySettings(interval_ms=INTERVAL_MS), started_ms=started_ms)
-    return Flusher(registry, cast("Sender", sender), ALL_ALIKE, started_ms=started_ms)
-
-
-def test_the_first_tick_is_due_at_the_next_boundary(flusher: Flusher) -> None:
-    assert flusher.due(boundary(1) - 1) == 0
-    assert flusher.due(boundary(1)) == 1
-
-
-def test_a_tick_that_comes_late_stands_at_its_boundary(
-    flusher: Flusher, sender: FakeSender
-) -> None:
-    flusher.tick(boundary(1) + 400, {})
-    assert sender.ticks[0].time_ms == boundary(1)
-    assert flusher.due(boundary(2) - 1) == 0
-    assert flusher.due(boundary(2)) == 1
-
-
-def test_boundaries_without_a_tick_are_counted(flusher: Flusher) -> None:
-    assert flusher.due(boundary(4) + 100) == 4
-
-
-def test_a_tick_of_this_moment_shifts_no_boundary(flusher: Flusher, sender: FakeSender) -> None:
-    flusher.tick_now(boundary(1) - 500, {})
-    assert sender.ticks[0].time_ms == boundary(1) - 500
-    assert flusher.due(boundary(1)) == 1
+def flusher_since(sender: FakeSender, begun_ms: int) -> Flusher:
+    registry = Registry(RegistrySettings(interval_ms=INTERVAL_MS), started_ms=begun_ms)
+    flusher = Flusher(registry, cast("Sender", sender), ALL_ALIKE)
+    flusher.begin(begun_ms)
+    return flusher
 
 
 def test_ticks_never_stand_before_the_last_one_and_leave_room_for_a_zero_sample(
     flusher: Flusher, sender: FakeSender
 ) -> None:
     now_ms = boundary(1) + 1
-    flusher.tick_now(now_ms, {})
-    flusher.tick_now(now_ms, {})
+    flusher.tick_all(now_ms, {})
+    flusher.tick_all(now_ms, {})
     flusher.tick(now_ms, {})
     assert [tick.time_ms - now_ms for tick in sender.ticks] == [0, 2, 4]
 
 
-def test_a_worker_started_just_before_a_boundary_has_room_for_zero_samples(
+def test_a_worker_begun_just_before_a_boundary_has_room_for_zero_samples(
     sender: FakeSender,
 ) -> None:
     flusher_since(sender, boundary(1) - 1).tick(boundary(1), {})
@@ -116,7 +94,8 @@ def test_partitions_that_went_are_covered_by_no_tick_delivered_or_not(
 def test_a_tick_covers_what_histograms_with_other_bounds_hold_back(sender: FakeSender) -> None:
     started_ms = boundary(0) + 2_000
     registry = Registry(RegistrySettings(interval_ms=INTERVAL_MS), started_ms=started_ms)
-    flusher = Flusher(registry, cast("Sender", sender), ALL_ALIKE, started_ms=started_ms)
+    flusher = Flusher(registry, cast("Sender", sender), ALL_ALIKE)
+    flusher.begin(started_ms)
     old = frame([Row("north", "a", observed=(1.0, 0.0, 0.0, 0.1))])
     calls, latency = old.schema.families
     new = replace(

@@ -4,7 +4,8 @@ from typing import cast
 
 import pytest
 
-from consumer.kafka.client import KafkaError, SpanSource
+from consumer.kafka.client import KafkaError
+from consumer.kafka.source import SpanSource
 from consumer.worker import DEAD_LETTERS, SINK
 from tests.support.fakes import CONFIG, SHUTDOWN_S, START_MS, WAIT_MS, Loop, incoming
 from tests.support.otlp import START_NS, field, push_bytes, record, resource_spans, span
@@ -92,12 +93,75 @@ def test_ticks_stand_at_the_boundaries_of_the_interval(loop: Loop) -> None:
     assert [tick.time_ms - START_MS for tick in loop.sender.ticks] == [1_000, 2_000]
 
 
-def test_missed_ticks_are_counted_and_not_made_up_for(loop: Loop) -> None:
+def test_missed_ticks_are_made_up_for(loop: Loop) -> None:
     loop.turn(incoming(0), after_ms=1_000)
-    loop.turn(after_ms=4_300)
-    assert [tick.time_ms - START_MS for tick in loop.sender.ticks] == [1_000, 5_000]
-    assert loop.own("spanmill_ticks_skipped_total") == 3.0
-    assert loop.own("spanmill_ticks_total") == 2.0
+    loop.turn(incoming(1, time_ms=2_500), after_ms=4_300)
+    ticks = [tick.time_ms - START_MS for tick in loop.sender.ticks]
+    assert ticks == [1_000, 2_000, 3_000, 4_000, 5_000]
+    assert loop.told()[NORTH][-4:] == [(2_000, 1.0), (3_000, 2.0), (4_000, 2.0), (5_000, 2.0)]
+    assert loop.own("spanmill_ticks_total") == 5.0
+
+
+def test_a_worker_that_is_late_writes_what_it_would_have_written_on_time() -> None:
+    arrivals = [(0, 300), (1, 900), (2, 1_100), (3, 5_700), (4, 7_200)]
+    told = []
+    for is_late in (False, True):
+        loop = Loop()
+        loop.assign(0)
+        records = [incoming(at, value=caller(at), time_ms=ms) for at, ms in arrivals]
+        if is_late:
+            loop.turn(*records, after_ms=60_000)
+            for _ in range(4):
+                loop.turn()
+        else:
+            loop.turn()
+            for record, (_, ms) in zip(records, arrivals, strict=True):
+                while loop.clock.now_ms() < START_MS + ms:
+                    loop.turn(after_ms=100)
+                loop.turn(record)
+            while loop.clock.now_ms() < START_MS + 60_000:
+                loop.turn(after_ms=100)
+        told.append(loop.everything())
+    assert told[0] == told[1]
+
+
+def test_ticks_that_are_too_old_are_not_written_but_what_they_hold_counts() -> None:
+    loop = Loop(CONFIG.replace("idle_grace: 0s", "idle_grace: 0s, max_sample_age: 1m"))
+    loop.assign(0)
+    loop.turn(incoming(0), incoming(1, time_ms=1_000), after_ms=63_000)
+    assert loop.told()[NORTH][1:3] == [(3_000, 2.0), (4_000, 2.0)]
+    assert loop.own("spanmill_ticks_skipped_total") == 2.0
+
+
+def test_a_partition_far_ahead_of_the_slowest_is_held_until_that_has_caught_up(loop: Loop) -> None:
+    loop.clock.sleep_s(100)
+    loop.source.has_more = {0, 1}
+    loop.turn(incoming(0), incoming(0, partition=1, time_ms=4_001))
+    assert loop.source.held == {1}
+    assert loop.own("spanmill_held_partitions") == 1.0
+    loop.turn(incoming(1, time_ms=500))
+    assert loop.source.held == frozenset()
+    assert loop.sender.ticks == []
+
+
+def test_records_that_come_after_their_tick_count_in_the_next_and_are_measured(
+    loop: Loop,
+) -> None:
+    loop.turn(after_ms=2_500)
+    loop.turn(incoming(0))
+    loop.turn(after_ms=1_000)
+    assert loop.told()[NORTH][-1] == (3_000, 1.0)
+    assert loop.own("spanmill_late_records_seconds_count") == 1.0
+    assert loop.own("spanmill_late_records_seconds_sum") == 2.0
+
+
+def test_a_timestamp_from_the_future_drags_its_partition_no_further_than_the_skew() -> None:
+    loop = Loop(CONFIG.replace("idle_grace: 0s", "idle_grace: 0s, max_record_skew: 3s"))
+    loop.assign(0)
+    loop.turn(incoming(0, time_ms=86_400_000), after_ms=100)
+    loop.turn(incoming(1, time_ms=4_000), after_ms=4_000)
+    loop.turn(after_ms=1_000)
+    assert loop.told()[NORTH] == [(3_001, 0.0), (4_000, 1.0), (5_000, 2.0)]
 
 
 def test_series_begin_with_a_zero_sample_after_the_tick_before(loop: Loop) -> None:
@@ -206,11 +270,10 @@ def test_a_sink_that_cannot_follow_pauses_consumption_until_it_can(loop: Loop) -
     assert loop.own("spanmill_loop_last_turned_timestamp_seconds") == loop.clock.monotonic_s()
     loop.sender.blocked = None
     loop.turn(after_ms=0)
-    assert loop.journal[1:] == ["send 4000", "delivered", "commit {0: 1}", "resume"]
+    assert loop.journal[1:] == ["send 1000", "delivered", "commit {0: 1}", "resume"]
     assert loop.own("spanmill_paused", reason=SINK) == 0.0
-    assert loop.own("spanmill_ticks_skipped_total") == 3.0
     loop.turn(after_ms=1_000)
-    assert loop.told()[NORTH][-1] == (5_000, 2.0)
+    assert loop.told()[NORTH][-4:] == [(at, 2.0) for at in (2_000, 3_000, 4_000, 5_000)]
 
 
 def test_a_paused_worker_lets_no_time_pass_for_halves(loop: Loop) -> None:
@@ -359,5 +422,5 @@ def test_series_end_with_a_stale_marker_when_nothing_comes() -> None:
     for _ in range(6):
         loop.turn(after_ms=1_000)
     samples = loop.told()[NORTH]
-    assert [at for at, _ in samples] == [1, 1_000, 2_000, 3_000, 4_000]
+    assert [at for at, _ in samples] == [1, 1_000, 2_000, 3_000, 4_000, 5_000]
     assert math.isnan(samples[-1][1])

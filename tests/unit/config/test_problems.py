@@ -59,7 +59,7 @@ processing_guarantee: twice
             "ingester: {}",
             (
                 "ingester: unknown key; known are kafka, server, metrics_generator, overrides,"
-                " processing_guarantee, exactly_once"
+                " processing_guarantee, exactly_once, record_time"
             ),
         ),
         (

@@ -1,0 +1,1 @@
+"""What stands between processors and registries, by ``processing_guarantee``."""
