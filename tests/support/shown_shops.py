@@ -57,7 +57,9 @@ class ShownShops:
         self._registry = Registry(registry_settings(self._config), started_ms=START_MS)
         self._registry.limit(*tenants.limits())
         tap = Tap(self.sender, self.traffic, self.sinks)
-        self._flusher = Flusher(self._registry, tap, tenants, started_ms=START_MS)
+        self._interval_ms = tenants.default.interval_ms
+        self._flusher = Flusher(self._registry, tap, tenants)
+        self._flusher.begin(START_MS)
         self._shops = [ShopTraffic(shop, number) for number, shop in enumerate(SHOPS, 1)]
 
     def run(self, seconds: int, *, more: Mapping[str, Sequence[bytes]] | None = None) -> None:
@@ -76,8 +78,8 @@ class ShownShops:
                 )
             now_ms = self.clock.now_ms()
             self._fold(self._pipeline.advance(0, now_ms).frames, now_ms)
-            if self._flusher.due(now_ms):
-                self._flusher.tick(now_ms, {})
+            if now_ms % self._interval_ms < _STEP_S * 1_000:
+                self._flusher.tick(now_ms - now_ms % self._interval_ms, {})
                 tenants = self.sender.ticks[-1].tenants.values()
                 sent = sum(len(block) for blocks in tenants for block in blocks)
                 self.sinks.samples_sent(SINK, "acme", sent)
