@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from contextlib import ExitStack
-from functools import partial
 
 from prometheus_client import CollectorRegistry
 
-from consumer.clock import Clock, SystemClock
-from consumer.config.environment import environment, host_name, own_version
+from consumer.clock import SystemClock
+from consumer.config.environment import environment, own_version
 from consumer.config.model import Config
-from consumer.config.series import registry_settings
 from consumer.config.shown import as_tree
-from consumer.config.tenants import SettingsByTenant
-from consumer.flusher import Flusher, TickSink
 from consumer.kafka.admin import Admin
 from consumer.kafka.client import RecordWriter
 from consumer.kafka.dead_letters import DeadLetters
@@ -28,22 +25,17 @@ from consumer.page.sinks import Sinks
 from consumer.page.tap import Tap
 from consumer.page.traffic import Traffic
 from consumer.pipeline import open_pipeline
-from consumer.record_time import RecordTime, base_ms_of
-from consumer.registry import Registry
+from consumer.record_time import RecordTime
 from consumer.remote_write.sender import Sender
-from consumer.seam.direct import DirectParts, DirectSeam
-from consumer.seam.letters import are_safe
+from consumer.seam.build import Around, member_properties, open_seam
 from consumer.signals import hang_up_sets, stop_signals
 from consumer.telemetry.metrics import Metrics
 from consumer.telemetry.reporter import Reporter
 from consumer.telemetry.server import Served, Status, StatusServer
 from consumer.worker import Parts, Worker, WorkerSettings
 
-OUR_PROPERTIES = {
-    "partition.assignment.strategy": "cooperative-sticky",
-    "client.id": "spanmill",
-}
-"""librdkafka properties that a user may change, unlike those of ``SourceSettings``."""
+MOST_POLL_S = 0.05
+"""With `exactly_once` the loop has two topics to read, and waits at neither for long."""
 
 CLOSE_TIMEOUT_S = 1.0
 """For requests under way; the worker has delivered what it could before."""
@@ -61,14 +53,19 @@ def run_worker(config: Config) -> int:
     sinks = Sinks(metrics.remote_write, overrides.routes.endpoints(), clock)
     sender = Sender(overrides.routes, clock=clock, observer=sinks)
     traffic = Traffic(started_ms=clock.now_ms())
-    tap = Tap(sender, traffic, sinks)
-    parts = _parts(config, overrides, tap, Reporter(metrics, status, clock), clock)
-    status.decoder = parts.pipeline.decoder.implementation
+    around = Around(
+        sink=Tap(sender, traffic, sinks),
+        dead_letters=_dead_letters(config),
+        reporter=Reporter(metrics, status, clock),
+        clock=clock,
+    )
+    pipeline = open_pipeline(config, overrides.tenants)
+    status.decoder = pipeline.decoder.implementation
     metrics.intake.decoder_is(status.decoder, status.encoding)
     metrics.intake.build_is(status.version)
-    if parts.overrides.path is not None:
+    if overrides.path is not None:
         metrics.overrides.started(clock.now_ms() / 1_000)
-    for notice in (*config.notices, *parts.overrides.tenants.notices):
+    for notice in (*config.notices, *overrides.tenants.notices):
         _log.warning("%s", notice)
     if status.decoder != "native":
         _log.warning("the native decoder is not installed; decoding in Python is slower")
@@ -78,11 +75,21 @@ def run_worker(config: Config) -> int:
     server = StatusServer(address, served, clock=clock, more=Page(sources, clock).routes())
     with ExitStack() as stack:
         stop = stack.enter_context(stop_signals())
-        if parts.overrides.path is not None:
-            stack.enter_context(hang_up_sets(parts.overrides.wanted))
+        if overrides.path is not None:
+            stack.enter_context(hang_up_sets(overrides.wanted))
         stack.enter_context(server)
         if config.kafka.create_topics or config.processing_guarantee == "exactly_once":
             prepare(config, Admin(config.kafka.connection()), stop)
+        if stop.is_set():
+            return 0
+        parts = Parts(
+            pipeline=pipeline,
+            seam=open_seam(config, overrides, around),
+            dead_letters=around.dead_letters,
+            overrides=overrides,
+            reporter=around.reporter,
+            clock=clock,
+        )
         _log.info("worker started", extra={"port": server.port, "decoder": status.decoder})
         _turn(config, parts, sender, stop)
     return 0
@@ -97,42 +104,8 @@ def _turn(config: Config, parts: Parts, sender: Sender, stop: threading.Event) -
         worker.run(source, stop)
     finally:
         source.close()
+        parts.seam.close(parts.clock.monotonic_s() + config.server.shutdown_timeout / 1_000)
         sender.close(timeout_s=CLOSE_TIMEOUT_S)
-
-
-def _parts(
-    config: Config, overrides: Overrides, sender: TickSink, reporter: Reporter, clock: Clock
-) -> Parts:
-    dead_letters = _dead_letters(config)
-    return Parts(
-        pipeline=open_pipeline(config, overrides.tenants),
-        seam=direct_seam(config, overrides.tenants, sender, (dead_letters, reporter, clock)),
-        overrides=overrides,
-        dead_letters=dead_letters,
-        reporter=reporter,
-        clock=clock,
-    )
-
-
-def direct_seam(
-    config: Config,
-    tenants: SettingsByTenant,
-    sender: TickSink,
-    around: tuple[DeadLetters, Reporter, Clock],
-) -> DirectSeam:
-    """The seam of ``at_least_once``."""
-    dead_letters, reporter, clock = around
-    registry = Registry(registry_settings(config, instance=instance_name(config)), started_ms=0)
-    registry.limit(*tenants.limits())
-    parts = DirectParts(
-        registry=registry,
-        flusher=Flusher(registry, sender, tenants),
-        reporter=reporter,
-        clock=clock,
-        is_safe=partial(are_safe, dead_letters, reporter),
-        max_age_ms=config.record_time.max_sample_age,
-    )
-    return DirectSeam(parts, base_ms_of(tenants))
 
 
 def record_time(config: Config) -> RecordTime:
@@ -141,11 +114,13 @@ def record_time(config: Config) -> RecordTime:
         idle_grace_ms=config.record_time.idle_grace,
         max_skew_ms=config.record_time.max_record_skew,
         max_ahead=config.record_time.max_ahead,
+        rebuilds=config.processing_guarantee == "exactly_once",
     )
 
 
 def _settings(config: Config) -> WorkerSettings:
     kafka = config.kafka
+    most_poll_s = MOST_POLL_S if config.processing_guarantee == "exactly_once" else math.inf
     return WorkerSettings(
         topic=kafka.topic,
         intake=IntakeSettings(
@@ -154,31 +129,21 @@ def _settings(config: Config) -> WorkerSettings:
             tenant_in_key=kafka.encoding == "tempo",
         ),
         time=record_time(config),
-        poll_s=kafka.poll_timeout / 1_000,
+        poll_s=min(kafka.poll_timeout / 1_000, most_poll_s),
         shutdown_s=config.server.shutdown_timeout / 1_000,
     )
-
-
-def instance_name(config: Config) -> str:
-    """Who this worker is: its static member id, or the host."""
-    return config.kafka.group_instance_id or host_name()
 
 
 def source_settings(config: Config) -> SourceSettings:
     """How to join the group."""
     kafka = config.kafka
-    own = {
-        "bootstrap.servers": kafka.bootstrap_servers,
-        "group.id": kafka.group_id,
-        "auto.offset.reset": kafka.auto_offset_reset,
-    }
-    if kafka.group_instance_id:
-        own["group.instance.id"] = kafka.group_instance_id
+    own = member_properties(config, kafka.group_id)
     return SourceSettings(
         topic=kafka.topic,
-        properties={**OUR_PROPERTIES, **kafka.client_properties(), **own},
+        properties={**own, "auto.offset.reset": kafka.auto_offset_reset},
         max_batch_records=kafka.max_batch_records,
         max_batch_bytes=kafka.max_batch_bytes,
+        needs_committed=config.processing_guarantee == "exactly_once",
     )
 
 

@@ -12,15 +12,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from consumer.collection import TenantTicks
 from consumer.config.tenants import SettingsByTenant
 from consumer.registry import Registry
 from consumer.remote_write.delivery import Delivery
 from consumer.remote_write.routes import Routes
 from consumer.remote_write.series import Tick
 from processors.delta import DeltaFrame
-
-_ROOM_MS = 2
-"""Least time between two ticks: a newborn's zero sample stands after the one, before the other."""
 
 
 class TickSink(Protocol):
@@ -57,24 +55,23 @@ class Flusher:
     """Owns the rhythm of ticks and knows which of them are delivered."""
 
     def __init__(self, registry: Registry, sender: TickSink, tenants: SettingsByTenant) -> None:
+        self._ticks = TenantTicks(registry, tenants)
         self._registry = registry
         self._sender = sender
-        self._last_ms = 0
         self._untold: dict[str, int] = {}
         """By tenant that has deltas no tick told yet: the tick after which the first came."""
         self._staged: deque[_Staged] = deque()
         self._waiting: deque[_Staged] = deque()
         """Delivered, but of offsets that cover what other tenants have not been told yet."""
         self._delivered: dict[int, int] = {}
-        self.apply(tenants)
 
     def apply(self, tenants: SettingsByTenant) -> None:
         """Let the intervals of ``tenants`` count from now on."""
-        self._tenants = tenants
+        self._ticks.apply(tenants)
 
     def begin(self, time_ms: int) -> None:
         """Ticks follow from ``time_ms`` on; called before the first."""
-        self._last_ms = time_ms
+        self._ticks.begin(time_ms)
 
     def route(self, routes: Routes) -> None:
         """Send by ``routes`` from the next tick on."""
@@ -89,15 +86,14 @@ class Flusher:
         """Deltas went into the registry: offsets wait until their tenants are told."""
         for frame in frames:
             for tenant in frame.tenants if len(frame) else ():
-                self._untold.setdefault(tenant, self._last_ms)
+                self._untold.setdefault(tenant, self._ticks.last_ms)
 
     def tick(self, time_ms: int, covered: Mapping[int, int]) -> None:
         """Send the series of the tenants that are due at the tick ``time_ms``.
 
         ``covered`` are the offsets before which everything is folded.
         """
-        names = self._registry.tenants()
-        self._send(time_ms, [name for name in names if self._is_due(name, time_ms)], covered)
+        self._send(time_ms, self._ticks.due(time_ms), covered)
 
     def tick_all(self, time_ms: int, covered: Mapping[int, int]) -> None:
         """Send every series as of ``time_ms``: the last tick before something ends."""
@@ -108,7 +104,7 @@ class Flusher:
         while self._staged and self._staged[0].delivery.done:
             self._waiting.append(self._staged.popleft())
         under_way = (staged.since_ms for staged in self._staged)
-        oldest_ms = min([*self._untold.values(), *under_way], default=self._last_ms)
+        oldest_ms = min([*self._untold.values(), *under_way], default=self._ticks.last_ms)
         while self._waiting and self._waiting[0].time_ms <= oldest_ms:
             self._delivered.update(self._waiting.popleft().covered)
         return self._delivered
@@ -128,28 +124,15 @@ class Flusher:
         """Whether every tick is delivered: any of them may be the last, tenants do not wait."""
         return all(staged.delivery.done for staged in self._staged)
 
-    def _is_due(self, tenant: str, time_ms: int) -> bool:
-        """Whether a boundary of the tenant's interval came since the last tick."""
-        interval_ms = self._tenants.for_tenant(tenant).interval_ms
-        return time_ms // interval_ms > self._last_ms // interval_ms
-
     def _send(self, time_ms: int, names: Collection[str], covered: Mapping[int, int]) -> None:
-        due = {name: self._tenants.for_tenant(name).interval_ms for name in names}
-        while self._registry.is_holding(due):
-            # A tick tells what is held back only after this one, so this one covers nothing.
-            self._submit(time_ms, due, {}, self._last_ms)
-        since_ms = [self._untold.pop(name) for name in names if name in self._untold]
-        self._submit(time_ms, due, covered, min(since_ms, default=self._last_ms))
+        last_ms = self._ticks.last_ms
+        since_ms = min([self._untold.pop(n) for n in names if n in self._untold], default=last_ms)
+        *partial, last = self._ticks.collect(time_ms, names)
+        for tick in partial:
+            # What is held back is told by a later one, so this one covers nothing.
+            self._submit(tick, {}, since_ms)
+        self._submit(last, covered, since_ms)
 
-    def _submit(
-        self, time_ms: int, due: Mapping[str, int], covered: Mapping[int, int], since_ms: int
-    ) -> None:
-        time_ms = max(time_ms, self._last_ms + _ROOM_MS)
-        tick = self._registry.collect(time_ms, due)
-        is_muted = {name for name in due if self._tenants.for_tenant(name).disable_collection}
-        if is_muted:
-            told = {name: tick.tenants[name] for name in tick.tenants.keys() - is_muted}
-            tick = Tick(time_ms, told)
+    def _submit(self, tick: Tick, covered: Mapping[int, int], since_ms: int) -> None:
         delivery = self._sender.submit(tick)
-        self._staged.append(_Staged(delivery, time_ms, since_ms, dict(covered)))
-        self._last_ms = time_ms
+        self._staged.append(_Staged(delivery, tick.time_ms, since_ms, dict(covered)))

@@ -95,11 +95,28 @@ class Worker:
 
     def _turn(self) -> None:
         self._reload()
-        self._process(self._source.poll(self._settings.poll_s))
+        records = self._source.poll(self._settings.poll_s)
+        if self._seam.must_begin_again:
+            self._begin_again()
+            return
+        self._process(records)
         self._look_around()
+        if self._seam.is_due:
+            self._settle()
         self._seam.turn(self._spans.lanes)
         self._hold_back()
         self._reporter.turned()
+
+    def _begin_again(self) -> None:
+        """Read on from what is committed: nothing since then counts."""
+        for outcome in self._spans.forget(list(self._spans.lanes)):
+            self._reporter.processed(outcome, pending=self._pipeline.pending())
+        self._seam.begin_again()
+        self._source.begin_again()
+
+    def _settle(self) -> None:
+        for lane in self._spans.lanes:
+            self._take(self._spans.settle(lane))
 
     def _process(self, records: Sequence[IncomingRecord]) -> None:
         if records:
@@ -186,6 +203,7 @@ class Worker:
     def _finish(self) -> None:
         """Make durable everything there is, within the time that is given."""
         self._look_around(at_once=True)
+        self._settle()
         deadline_s = self._clock.monotonic_s() + self._settings.shutdown_s
         if not self._seam.finish(self._spans.lanes, deadline_s):
             _log.warning("not everything was delivered in time; what was not will be read again")

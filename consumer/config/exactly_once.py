@@ -27,6 +27,11 @@ class ExactlyOnceConfig(Block):
     shards: Annotated[int, Field(ge=1, le=1_024)] = 16
     """Partitions of both topics, and so the most workers that can own series. It cannot be
     changed as long as the topics live."""
+    commit_interval: Annotated[DurationMs, duration("50ms", "1m")] = 1_000
+    """Longest time that deltas wait for their transaction; each costs some requests."""
+    transaction_timeout: Annotated[DurationMs, duration("5s", "15m")] = 20_000
+    """After a crash, readers wait so long for what was under way, unless the worker is back
+    before. A worker that hangs for longer has to begin its transaction again."""
     snapshot_interval: Annotated[DurationMs, duration("1s", "1h")] = 60_000
     """Time between two snapshots of a shard; after a crash, what came since is replayed."""
     retention: Annotated[DurationMs, duration("10m", "8760h")] = 86_400_000

@@ -51,9 +51,7 @@ NOT_YET: Mapping[str, object] = {
 }
 """Keys without an implementation, each with its default, the one value that is taken."""
 
-VALUES_NOT_YET: Mapping[str, frozenset[str]] = {
-    "processing_guarantee": frozenset({"exactly_once"}),
-}
+VALUES_NOT_YET: Mapping[str, frozenset[str]] = {}
 """Keys that work, with those of their values that have no implementation."""
 
 _RING = "Kafka's consumer group shares out the partitions; there is no ring"

@@ -13,8 +13,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from consumer.registry.admission import Admission, Arrival, Changes, Limits, Usage
@@ -24,6 +26,7 @@ from consumer.registry.hashes import LabelHashes
 from consumer.registry.holdings import Found, Holding
 from consumer.registry.limiter import by_tenant_of
 from consumer.registry.settings import NO_LIMITS, RegistrySettings, TenantLimits
+from consumer.registry.state import Columns, dump_tables, json_key, load_tables
 from consumer.registry.table import Flags, Life, SeriesTable
 from consumer.remote_write.series import SeriesBlock, Tick
 from processors.batch import ABSENT, EMPTY, Codes
@@ -31,7 +34,6 @@ from processors.delta import DeltaFrame, Instrument, Schema
 from processors.strings import KeptStrings
 
 _NEVER_MS = np.iinfo(np.int64).min
-OVERFLOW_LABEL = ("metric_overflow", "true")
 
 
 class Registry:
@@ -48,7 +50,7 @@ class Registry:
         )
         self._values = ValueLimiter(self._hashes, settings.stale_ms)
         self._tables: dict[tuple[str, ...], SeriesTable] = {}
-        self._overflow = SeriesTable(OVERFLOW_LABEL[:1])
+        self._overflow = SeriesTable([name for name, _ in settings.overflow_labels])
         self._homes: dict[int, set[SeriesTable]] = {}
         """The tables in which a tenant had label sets."""
         self._collected_ms = started_ms
@@ -102,7 +104,7 @@ class Registry:
         before_ms[~due] = _NEVER_MS
         told: dict[str, list[SeriesBlock]] = {}
         budgets: dict[str, ExemplarBudget] = {}
-        for table in (*self._tables.values(), self._overflow):
+        for table in self._all():
             outdated = table.outdated(before_ms)
             for cells in table.cells.values():
                 cells.fit()
@@ -118,10 +120,9 @@ class Registry:
                 telling = Telling(table, self._strings.text, constant, outdated, budget)
                 told.setdefault(tenant, []).extend(telling.blocks(of_tenant))
             self._age(table, outdated, due[table.rows[:, 0]], time_ms)
-        names = np.array(self._tenants.text, object)[~due].tolist()
-        self._collected = {
-            name: self._collected.get(name, self._collected_ms) for name in names if name
-        }
+        left = [name for name, is_due in zip(self._tenants.text, due, strict=True) if not is_due]
+        last_ms = self._collected_ms
+        self._collected = {name: self._collected.get(name, last_ms) for name in left if name}
         self._collected_ms = time_ms
         self._compact()
         return Tick(time_ms, told)
@@ -133,8 +134,32 @@ class Registry:
         waiting families go on.
         """
         due = self._due(tenants)
-        tables = (*self._tables.values(), self._overflow)
-        return any(table.is_holding(due[table.rows[:, 0]]) for table in tables)
+        return any(table.is_holding(due[table.rows[:, 0]]) for table in self._all())
+
+    def dump(self) -> tuple[Mapping[str, Any], Columns]:
+        """Everything that samples of later ticks depend on, for :meth:`load`."""
+        named = {json_key(names): table for names, table in self._tables.items()}
+        header, columns = dump_tables({"": self._overflow, **named}, self._strings)
+        times = {"collected_ms": self._collected_ms, "collected": self._collected}
+        return {**header, **times, "tenants": self.tenants()}, columns
+
+    def load(self, header: Mapping[str, Any], columns: Columns) -> None:
+        """Go on from what another registry dumped; called before anything else but the limits."""
+        for name in header["tenants"]:
+            self._tenants.code(name)
+        self._collected_ms = header["collected_ms"]
+        self._collected = dict(header["collected"])
+        tables = load_tables(header, columns, self._strings)
+        self._overflow = tables.pop("")
+        for key, table in tables.items():
+            self._tables[tuple(orjson.loads(key))] = table
+            slots = table.occupied()
+            tenant = table.rows[slots, 0]
+            for code in np.unique(tenant).tolist():
+                self._homes.setdefault(code, set()).add(table)
+            self._admission.entered(table, slots)
+            self._admission.began(tenant, (table.life[slots] >= Life.HELD) @ table.sizes)
+        self._admission.take_changes(Changes())
 
     def tenants(self) -> Sequence[str]:
         """Those that had deltas since the start."""
@@ -199,6 +224,9 @@ class Registry:
         ]
         return Found([dict(sorted(each.items())) for each in named], alive)
 
+    def _all(self) -> Sequence[SeriesTable]:
+        return (*self._tables.values(), self._overflow)
+
     def _due(self, tenants: Collection[str] | None) -> Flags:
         """Which tenants are meant, by code (bool[tenants])."""
         names = self._tenants.text
@@ -240,9 +268,9 @@ class Registry:
         self._values.limit(given, self._limits.cardinality, overflow, time_ms)
 
     def _table(self, schema: Schema) -> SeriesTable:
-        table = self._tables.get(schema.label_names)
+        table, most = self._tables.get(schema.label_names), self._settings.max_name_bytes
         if table is None:
-            table = SeriesTable([self._cut_name(name) for name in schema.label_names])
+            table = SeriesTable([truncated(name, most) for name in schema.label_names])
             self._tables[schema.label_names] = table
         return table
 
@@ -298,9 +326,10 @@ class Registry:
             places.append(np.where(refused[:, index], frame.tenant.astype(np.intp), -1))
         present = np.zeros((tenants, refused.shape[1]), np.bool_)
         np.logical_or.at(present, frame.tenant, refused)
-        rows = np.zeros((tenants, 2), np.uint32)
+        labels = [self._strings.code(text) for _, text in self._settings.overflow_labels]
+        rows = np.zeros((tenants, 1 + len(labels)), np.uint32)
         rows[:, 0] = [self._tenants.code(name) for name in frame.tenants]
-        rows[:, 1] = self._strings.code(OVERFLOW_LABEL[1])
+        rows[:, 1:] = labels
         total_frame = replace(
             frame,
             tenant=np.arange(tenants, dtype=np.uint32),
@@ -321,10 +350,8 @@ class Registry:
         self._add(arrival, present, time_ms)
 
     def _constant_labels(self, tenant: str) -> dict[str, str]:
-        constant = dict(self._settings.constant_labels)
-        if self._settings.tenant_label:
-            constant[self._settings.tenant_label] = tenant
-        return constant
+        label = self._settings.tenant_label
+        return {**dict(self._settings.constant_labels), **({label: tenant} if label else {})}
 
     def _age(self, table: SeriesTable, outdated: Flags, due: Flags, time_ms: int) -> None:
         """In slots that are ``due``: newborns grow up, what is outdated goes, what waits begins."""
@@ -353,16 +380,12 @@ class Registry:
 
     def _compact(self) -> None:
         """Let go of strings that no series names any more."""
-        tables = [*self._tables.values(), self._overflow]
-        columns = [table.rows[table.occupied(), 1:].reshape(-1) for table in tables]
+        columns = [table.rows[table.occupied(), 1:].reshape(-1) for table in self._all()]
         renamed = self._strings.compact(columns)
         if renamed is not None:
             self._hashes.rename(renamed)
-            for table in tables:
+            for table in self._all():
                 table.rename(renamed)
-
-    def _cut_name(self, name: str) -> str:
-        return truncated(name, self._settings.max_name_bytes)
 
     def _cut_value(self, value: str) -> str:
         return truncated(value, self._settings.max_value_bytes)

@@ -13,8 +13,8 @@ class RegistrySettings:
     """``constant_labels`` are on every series; ``tenant_label``, if any, holds the tenant.
 
     Names and values of other labels are cut to the given bytes of UTF-8; 0 is no limit.
-    ``limiter_type`` says which limit of :class:`TenantLimits` counts, that of series or
-    that of entities.
+    What a tenant has no room for has ``overflow_labels`` alone. ``limiter_type`` says which
+    limit of :class:`TenantLimits` counts, that of series or that of entities.
     """
 
     interval_ms: int = 15_000
@@ -24,6 +24,7 @@ class RegistrySettings:
     max_name_bytes: int = 1_024
     max_value_bytes: int = 2_048
     limiter_type: LimiterType = "series"
+    overflow_labels: tuple[tuple[str, str], ...] = (("metric_overflow", "true"),)
 
 
 @dataclass(frozen=True, slots=True)

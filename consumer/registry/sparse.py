@@ -6,7 +6,9 @@ exemplar; in between, what deltas bring is added up whenever it outgrows what th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,6 +121,24 @@ class CellStore:
         row = np.repeat(others, np.diff(found.offsets))
         other._put(_keys(row, found.bucket), found.count)
 
+    def dump(self, slots: Slots) -> dict[str, NDArray[Any]]:
+        """What is in ``slots`` (intp[n]), for :meth:`load`."""
+        found = self.of(slots)
+        return {
+            "halvings": self._halvings[slots],
+            "since_ms": self._since_ms[slots],
+            "offsets": found.offsets,
+            "bucket": found.bucket,
+            "count": found.count,
+        }
+
+    def load(self, slots: Slots, dumped: Mapping[str, NDArray[Any]]) -> None:
+        """Put what was dumped into ``slots`` (intp[n]), which are empty."""
+        self._halvings[slots] = dumped["halvings"]
+        self._since_ms[slots] = dumped["since_ms"]
+        row = np.repeat(slots, np.diff(dumped["offsets"]))
+        self._put(_keys(row, dumped["bucket"]), dumped["count"])
+
     def _put(self, keys: NDArray[np.uint64], counts: NDArray[np.float64]) -> None:
         self._pending.append((keys, counts))
         self._waiting += len(keys)
@@ -150,13 +170,12 @@ class ExemplarStore:
 
     def take(self, slots: Slots) -> Exemplars | None:
         """The exemplars of ``slots`` (intp[n]), which lose them; rows are those of ``slots``."""
-        known = self._settle()
-        if known is None or not len(known):
+        taken = self.dump(slots)
+        if taken is None or self._settled is None:
             return None
-        place = np.full(max(int(known.row.max()), int(slots.max(initial=0))) + 1, -1, np.intp)
-        place[slots] = np.arange(len(slots))
-        self._settled = known.where(place[known.row] < 0)
-        return known.at(place).slowest()
+        is_left = np.isin(self._settled.row, slots, invert=True)
+        self._settled = self._settled.where(is_left)
+        return taken.slowest()
 
     def clear(self, slots: Flags) -> None:
         """Drop the exemplars of ``slots`` (bool[room])."""
@@ -169,6 +188,15 @@ class ExemplarStore:
         taken = self.take(slots)
         if taken is not None:
             other.add(taken.at(others))
+
+    def dump(self, slots: Slots) -> Exemplars | None:
+        """Those of ``slots`` (intp[n]); rows are those of ``slots``."""
+        known = self._settle()
+        if known is None or not len(known):
+            return None
+        place = np.full(max(int(known.row.max()), int(slots.max(initial=0))) + 1, -1, np.intp)
+        place[slots] = np.arange(len(slots))
+        return known.at(place)
 
     def _settle(self) -> Exemplars | None:
         if self._pending:

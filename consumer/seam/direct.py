@@ -70,6 +70,16 @@ class DirectSeam:
         return self._flusher.blocked is not None
 
     @property
+    def is_due(self) -> bool:
+        """Never: nothing depends on when this commits."""
+        return False
+
+    @property
+    def must_begin_again(self) -> bool:
+        """Never: what was not committed is told and counts."""
+        return False
+
+    @property
     def slowest_ms(self) -> int | None:
         """The clock of the slowest lane."""
         return self._closer.watermark_ms
@@ -121,6 +131,9 @@ class DirectSeam:
         self._offsets.forget(partitions)
         self._flusher.forget(partitions)
 
+    def begin_again(self) -> None:
+        """Nothing was given up."""
+
     def registries(self) -> Collection[Registry]:
         """The one of this process."""
         return (self.registry,)
@@ -129,7 +142,7 @@ class DirectSeam:
         """The offset that this worker committed last, if any."""
         return self._offsets.committed(partition)
 
-    def close(self) -> None:
+    def close(self, deadline_s: float) -> None:
         """Nothing is open."""
 
     def _report(self, lanes: Lanes) -> None:
@@ -143,7 +156,6 @@ class DirectSeam:
         """Count from the first moment of any lane on."""
         if not self._has_begun and self._closer.began_ms is not None:
             self._has_begun = True
-            self.registry.begin(self._closer.began_ms)
             self._flusher.begin(self._closer.began_ms)
 
     def _tick(self, closed: ClosedTick, lanes: Lanes) -> None:

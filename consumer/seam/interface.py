@@ -31,6 +31,16 @@ class Seam(Protocol):
         ...
 
     @property
+    def is_due(self) -> bool:
+        """Whether the next :meth:`turn` commits, so that all has to be told before."""
+        ...
+
+    @property
+    def must_begin_again(self) -> bool:
+        """Whether what was read since the last commit has to be read again."""
+        ...
+
+    @property
     def slowest_ms(self) -> int | None:
         """The clock of the slowest lane that this worker knows of."""
         ...
@@ -59,6 +69,10 @@ class Seam(Protocol):
         """These partitions are not ours any more."""
         ...
 
+    def begin_again(self) -> None:
+        """All that was not committed is read again."""
+        ...
+
     def registries(self) -> Collection[Registry]:
         """Those of which the series are written here."""
         ...
@@ -67,6 +81,6 @@ class Seam(Protocol):
         """The offset that this worker committed last, if any."""
         ...
 
-    def close(self) -> None:
-        """Leave; nothing more is called."""
+    def close(self, deadline_s: float) -> None:
+        """Leave, once the spans are let go of; nothing more is called."""
         ...

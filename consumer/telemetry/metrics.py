@@ -13,6 +13,7 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
+from consumer.telemetry.exactly_once_metrics import ExactlyOnceMetrics
 from consumer.telemetry.metric_maker import Maker
 from consumer.telemetry.remote_write_metrics import RemoteWriteMetrics
 from consumer.telemetry.series_metrics import SeriesMetrics
@@ -35,6 +36,7 @@ class Metrics:
         self.series = SeriesMetrics(maker)
         self.overrides = OverridesMetrics(maker)
         self.ticks = TickMetrics(maker)
+        self.exactly_once = ExactlyOnceMetrics(maker)
         self.remote_write = RemoteWriteMetrics(maker)
         self.descriptions = tuple(maker.made)
 

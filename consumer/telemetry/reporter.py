@@ -103,6 +103,22 @@ class Reporter:
         """A tick was too old to be written."""
         self._metrics.ticks.skipped()
 
+    def committed(self, seconds: float, size_bytes: int) -> None:
+        """A transaction of deltas and offsets took so long."""
+        self._metrics.exactly_once.committed(seconds, size_bytes)
+
+    def aborted(self) -> None:
+        """A transaction was given up; what led to it is read again."""
+        self._metrics.exactly_once.aborted()
+
+    def snapshot(self, seconds: float, size_bytes: int) -> None:
+        """The state of a shard was written."""
+        self._metrics.exactly_once.snapshot(seconds, size_bytes)
+
+    def shards(self, owned: int) -> None:
+        """So many shards of the series are this worker's."""
+        self._metrics.exactly_once.shards(owned)
+
     def late(self, late_ms: Sequence[int]) -> None:
         """Records came so long after their tick."""
         self._metrics.partitions.late(late_ms)

@@ -13,7 +13,7 @@ from typing import TypeAlias, cast
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from consumer.assembly import direct_seam, record_time
+from consumer.assembly import record_time
 from consumer.config import parse_config
 from consumer.flusher import TickSink
 from consumer.kafka.client import (
@@ -31,6 +31,7 @@ from consumer.pipeline import open_pipeline
 from consumer.remote_write.delivery import Delivery
 from consumer.remote_write.routes import Routes
 from consumer.remote_write.series import SeriesBlock, Tick
+from consumer.seam.build import Around, direct_seam
 from consumer.telemetry.metrics import Metrics
 from consumer.telemetry.reporter import Reporter
 from consumer.telemetry.server import Status
@@ -193,7 +194,8 @@ class Loop:
         reporter = Reporter(self.metrics, self.status, self.clock)
         letters = DeadLetters(dead_letter_topic, self.letters, "1")
         sender = cast("TickSink", self.sender)
-        self.seam = direct_seam(parsed, tenants, sender, (letters, reporter, self.clock))
+        around = Around(sender, letters, reporter, self.clock)
+        self.seam = direct_seam(parsed, self.overrides, around)
         parts = Parts(
             pipeline=open_pipeline(parsed, tenants),
             seam=self.seam,

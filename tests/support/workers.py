@@ -38,6 +38,8 @@ class Stage:
     wait: str = "2s"
     kafka_block: Mapping[str, Any] = field(default_factory=dict)
     registry_block: Mapping[str, Any] = field(default_factory=dict)
+    blocks: Mapping[str, Any] = field(default_factory=dict)
+    """Other keys of the configuration."""
 
     @property
     def group(self) -> str:
@@ -74,6 +76,7 @@ class Stage:
 
     def _config(self, member: str, port: int) -> dict[str, Any]:
         return {
+            **self.blocks,
             "kafka": {
                 "bootstrap_servers": self.kafka.bootstrap,
                 "topic": self.topic,

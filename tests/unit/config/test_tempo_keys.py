@@ -80,7 +80,6 @@ def test_keys_without_effect_are_told_with_the_reason() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("processing_guarantee: exactly_once", "processing_guarantee: exactly_once is"),
         (
             "metrics_generator: {storage: {remote_write: [{url: 'http://a/x', sigv4: {a: b}}]}}",
             "metrics_generator.storage.remote_write[0].sigv4:",

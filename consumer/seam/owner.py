@@ -1,0 +1,299 @@
+"""The owner side: the shards of this worker, from the repartition topic to the sender.
+
+Bound: while an endpoint is behind, the topic is not read. A snapshot is written every
+``snapshot_ms``, one shard at a time, and when a shard goes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from consumer.clock import Clock
+from consumer.config.tenants import SettingsByTenant
+from consumer.flusher import TickSink
+from consumer.kafka.client import StoppedError
+from consumer.kafka.compacted import CompactedReader
+from consumer.kafka.source import Committed, SpanSource
+from consumer.kafka.transactions import AbortedError, GroupOffsets, PlacedRecord, Transactions
+from consumer.registry import Registry
+from consumer.remote_write.delivery import Delivery
+from consumer.remote_write.series import SeriesBlock, Tick
+from consumer.seam.columns import FormatError
+from consumer.seam.shard import Shard, Told
+from consumer.seam.shares import shares_of
+from consumer.seam.snapshots import Kept, entries_of, kept_of, written_entry
+from consumer.telemetry.reporter import Reporter
+
+TICKS_A_TURN = 16
+"""So that the loop turns while many ticks are made up for."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerSettings:
+    """Ticks older than ``max_age_ms`` are not told."""
+
+    deltas_topic: str
+    snapshot_topic: str
+    shards: int
+    snapshot_ms: int
+    max_age_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerParts:
+    """``open_registry`` makes the registry of a shard."""
+
+    sink: TickSink
+    transactions: Transactions
+    snapshots: CompactedReader
+    reporter: Reporter
+    clock: Clock
+    open_registry: Callable[[int], Registry]
+
+
+@dataclass(slots=True)
+class _Owned:
+    """A shard, and how far others could go on from it."""
+
+    shard: Shard
+    snapshot_due_ms: int
+    chunks: int
+    covered: int | None = None
+    """The offset of the last snapshot."""
+    told_written_ms: int = 0
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    tick_ms: int
+    delivery: Delivery
+    shards: Sequence[int] = field(default_factory=list)
+
+
+class Owner:
+    """The shards that the group gave this worker; the listener of the repartition topic."""
+
+    def __init__(
+        self, settings: OwnerSettings, parts: OwnerParts, tenants: SettingsByTenant, base_ms: int
+    ) -> None:
+        self._settings = settings
+        self._parts = parts
+        self._tenants = tenants
+        self._base_ms = base_ms
+        self._shards: dict[int, _Owned] = {}
+        self._under_way: deque[_UnderWay] = deque()
+        self._is_paused = False
+        self._is_over = False
+
+    def join(self, source: SpanSource) -> None:
+        """The deltas come from ``source``."""
+        self._source = source
+
+    def apply(self, tenants: SettingsByTenant, base_ms: int) -> None:
+        """Let these settings count from now on."""
+        self._tenants, self._base_ms = tenants, base_ms
+        for owned in self._shards.values():
+            owned.shard.apply(tenants, base_ms)
+            owned.shard.registry.limit(*shares_of(tenants, self._settings.shards))
+
+    def registries(self) -> Mapping[int, Registry]:
+        """Those of the shards that are ours."""
+        return {number: owned.shard.registry for number, owned in self._shards.items()}
+
+    @property
+    def slowest_ms(self) -> int | None:
+        """The clock of the slowest lane of all workers, as far as the log tells.
+
+        ``None`` while the log is not read.
+        """
+        if self._is_paused:
+            return None
+        clocks = [owned.shard.watermark_ms for owned in self._shards.values()]
+        known = [clock for clock in clocks if clock is not None]
+        return max(known, default=None)
+
+    def turn(self) -> None:
+        """Read what there is, tell the ticks that are complete."""
+        self._read()
+        for _ in range(TICKS_A_TURN):
+            if self._parts.sink.blocked is not None or not self._tell():
+                break
+        self._settle()
+        self._hold_back()
+        self._take_due_snapshot()
+
+    def markers(self) -> Iterator[PlacedRecord]:
+        """What successors have to know of delivered ticks; for the next transaction."""
+        for number, owned in self._shards.items():
+            if owned.shard.written_ms > owned.told_written_ms:
+                owned.told_written_ms = owned.shard.written_ms
+                entry = written_entry(owned.shard.written_ms)
+                topic = self._settings.snapshot_topic
+                yield PlacedRecord(topic, number, entry.key, entry.value)
+
+    def finish(self, deadline_s: float) -> None:
+        """Tell and deliver what is complete, within the time that is given."""
+        while self._parts.sink.blocked is None and self._tell():
+            pass
+        clock = self._parts.clock
+        while self._under_way and clock.monotonic_s() < deadline_s:
+            self._under_way[0].delivery.wait(min(0.05, deadline_s - clock.monotonic_s()))
+            self._settle()
+
+    def close(self) -> None:
+        """Nothing more is told; shards that go write their snapshots."""
+        self._source.close()
+        self._is_over = True
+
+    def assigned(self, committed: Mapping[int, Committed]) -> Mapping[int, int]:
+        """Go on with these shards from their snapshots (called from ``poll``)."""
+        starts = {number: self._open(number) for number in committed}
+        _log.info("shards assigned", extra={"shards": sorted(starts)})
+        self._parts.reporter.shards(len(self._shards))
+        return starts
+
+    def revoked(self, partitions: Sequence[int]) -> None:
+        """Leave snapshots to those who come next (called from ``poll`` and ``close``)."""
+        self._settle()
+        for number in partitions:
+            if number in self._shards:
+                self._snapshot(number)
+        self.lost(partitions)
+
+    def lost(self, partitions: Sequence[int]) -> None:
+        """Drop the shards: others own them already (called from ``poll``)."""
+        for number in partitions:
+            self._shards.pop(number, None)
+        _log.info("shards gone", extra={"shards": sorted(partitions)})
+        self._parts.reporter.shards(len(self._shards))
+
+    def _open(self, number: int) -> int:
+        kept = self._kept(number)
+        registry = self._parts.open_registry(number)
+        registry.limit(*shares_of(self._tenants, self._settings.shards))
+        shard = Shard(registry, self._tenants, self._base_ms)
+        shard.written_ms = kept.written_ms
+        low = self._source.low_offset(number)
+        place = f"{self._settings.snapshot_topic}/{number}"
+        try:
+            if kept.snapshot is not None:
+                shard.load(kept.snapshot)
+        except FormatError as error:
+            raise StoppedError(f"{place}: {error}") from error
+        start = low if shard.next_offset is None else shard.next_offset
+        if start < low:
+            text = f"{place} ends at offset {start} of {self._settings.deltas_topic}/{number},"
+            raise StoppedError(f"{text} which begins at {low}: the deltas between are gone")
+        shard.next_offset = start
+        due_ms = self._parts.clock.now_ms() + self._settings.snapshot_ms
+        due_ms += self._settings.snapshot_ms * number // (number + 2)
+        self._shards[number] = _Owned(shard, due_ms, kept.chunks, told_written_ms=kept.written_ms)
+        return start
+
+    def _kept(self, number: int) -> Kept:
+        try:
+            return kept_of(self._parts.snapshots.read(number))
+        except FormatError as error:
+            place = f"{self._settings.snapshot_topic}/{number}"
+            if self._source.low_offset(number) == 0:
+                _log.warning(
+                    "%s: %s; all deltas are still there, they are read again", place, error
+                )
+                return Kept(None, 0, 0)
+            raise StoppedError(f"{place}: {error}") from error
+
+    def _read(self) -> None:
+        for record in self._source.poll(0.0):
+            owned = self._shards.get(record.partition)
+            if owned is None:
+                continue
+            try:
+                owned.shard.take(record.key, record.value, record.offset)
+            except FormatError as error:
+                place = f"{self._settings.deltas_topic}/{record.partition}/{record.offset}"
+                raise StoppedError(f"{place}: {error}") from error
+
+    def _tell(self) -> bool:
+        """Tell the oldest tick that any shard has complete, of all shards that have it."""
+        oldest = [o.shard.oldest_ms for o in self._shards.values() if o.shard.oldest_ms is not None]
+        if not oldest:
+            return False
+        tick_ms = min(oldest)
+        began_s = self._parts.clock.monotonic_s()
+        told: dict[int, Told] = {}
+        for number, owned in self._shards.items():
+            if owned.shard.oldest_ms == tick_ms:
+                of_shard = owned.shard.tell(self._parts.clock.now_ms() - self._settings.max_age_ms)
+                if of_shard is not None:
+                    told[number] = of_shard
+        for tick in _joined(told.values()):
+            delivery = self._parts.sink.submit(tick)
+            self._under_way.append(_UnderWay(tick_ms, delivery, list(told)))
+        self._parts.reporter.ticked(self._parts.clock.monotonic_s() - began_s)
+        return True
+
+    def _settle(self) -> None:
+        while self._under_way and self._under_way[0].delivery.done:
+            done = self._under_way.popleft()
+            for number in done.shards:
+                owned = self._shards.get(number)
+                if owned is not None:
+                    owned.shard.written_ms = max(owned.shard.written_ms, done.tick_ms)
+
+    def _hold_back(self) -> None:
+        """Read nothing while complete ticks cannot be told."""
+        is_full = any(o.shard.waiting > TICKS_A_TURN for o in self._shards.values())
+        if is_full and not self._is_paused:
+            self._source.pause()
+        elif self._is_paused and not is_full:
+            self._source.resume()
+        self._is_paused = is_full
+
+    def _take_due_snapshot(self) -> None:
+        now_ms = self._parts.clock.now_ms()
+        for number, owned in self._shards.items():
+            if now_ms >= owned.snapshot_due_ms and owned.shard.is_complete:
+                owned.snapshot_due_ms = now_ms + self._settings.snapshot_ms
+                self._snapshot(number)
+                return
+
+    def _snapshot(self, number: int) -> None:
+        """Write the state of a shard, unless it is the one that is written already."""
+        owned = self._shards[number]
+        if not owned.shard.is_complete or owned.covered == owned.shard.next_offset:
+            return
+        began_s = self._parts.clock.monotonic_s()
+        entries = list(entries_of(owned.shard.dump(), owned.chunks))
+        if owned.shard.written_ms > 0:
+            entries.append(written_entry(owned.shard.written_ms))
+        topic = self._settings.snapshot_topic
+        offsets = {number: Committed(owned.shard.next_offset or 0)}
+        try:
+            size_bytes = self._parts.transactions.commit(
+                (PlacedRecord(topic, number, each.key, each.value) for each in entries),
+                GroupOffsets(self._settings.deltas_topic, self._source.membership(), offsets),
+            )
+        except AbortedError as error:
+            _log.warning("snapshot of shard %d not written: %s", number, error)
+            return
+        owned.covered = owned.shard.next_offset
+        owned.told_written_ms = owned.shard.written_ms
+        owned.chunks = sum(each.value is not None for each in entries) - 1
+        self._parts.reporter.snapshot(self._parts.clock.monotonic_s() - began_s, size_bytes)
+
+
+def _joined(told: Collection[Told]) -> Iterator[Tick]:
+    """The ticks of many shards, one for each time: shards share no series."""
+    by_time: dict[int, dict[str, list[SeriesBlock]]] = {}
+    for of_shard in told:
+        for tick in of_shard.ticks:
+            tenants = by_time.setdefault(tick.time_ms, {})
+            for tenant, blocks in tick.tenants.items():
+                tenants.setdefault(tenant, []).extend(blocks)
+    for time_ms in sorted(by_time):
+        yield Tick(time_ms, by_time[time_ms])
