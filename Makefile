@@ -18,7 +18,7 @@ CARGO := $(shell command -v cargo 2>/dev/null)
 CRATE := --quiet --locked --manifest-path native/Cargo.toml
 ONE_CORE := $(shell command -v taskset >/dev/null 2>&1 && echo taskset -c 0)
 
-.PHONY: help setup demo test chaos check format lint types imports native-lint native-test sizes bench bench-kafka bench-memory lock clean
+.PHONY: help setup demo test chaos check format lint types imports native-lint native-test sizes bench bench-kafka bench-memory bench-remote-write lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 24
@@ -42,6 +42,9 @@ bench: setup ## measure on one core; prints JSON
 
 bench-kafka: setup $(KAFKA_JARS) ## measure a worker that reads a real Kafka; prints JSON
 	@$(PY) -m benchmarks.kafka $(ARGS)
+
+bench-remote-write: setup ## measure a million series to a slow receiver; prints JSON
+	@$(PY) -m benchmarks.remote_write $(ARGS)
 
 bench-memory: setup ## measure what series cost to hold, collect and write; prints JSON
 	@$(PY) -m benchmarks.memory $(ARGS)

@@ -56,13 +56,14 @@ class Dispatcher:
         self._changed = Condition()
         self._threads: set[Thread] = set()
         self._hired = 0
+        self._newest_ms = 0
         self._sent_ms = 0
         self._leave_s = inf
         self._given_up: str | None = None
         self._works = False
         self._hurries = False
         self._stopped = False
-        self._report_shards()
+        self._follow_shards()
 
     def start(self) -> None:
         """Begin to send."""
@@ -85,7 +86,8 @@ class Dispatcher:
             self._lanes.apply(endpoint)
             self._lanes.gate.apply(self._backoff)
             self._lanes.hurry(self._clock.monotonic_s())
-            self._report_shards()
+            self._follow_shards()
+            self._hire()
             self._changed.notify_all()
 
     def leave(self, deadline_s: float) -> None:
@@ -107,7 +109,8 @@ class Dispatcher:
         samples = {name: sum(map(len, blocks)) for name, blocks in tenants.items()}
         with self._changed:
             now_s = self._clock.monotonic_s()
-            self._resharding.came(sum(samples.values()), self._lanes.backlog(), now_s)
+            self._newest_ms = max(self._newest_ms, time_ms)
+            self._resharding.came(sum(samples.values()), self._lanes.backlog(time_ms), now_s)
             counts = {name: self._shards_of(name, count) for name, count in samples.items()}
         pieces = {name: cut(blocks, counts[name]) for name, blocks in tenants.items()}
         with self._changed:
@@ -115,12 +118,12 @@ class Dispatcher:
                 delivery.divide_part(len(blocks))
                 shares = {shard: Share(time_ms, part, delivery) for shard, part in blocks.items()}
                 self._lanes.add(tenant, shares, now_s, counts[tenant])
+            self._follow_shards()
             self._hire()
             self._changed.notify_all()
             for tenant in tenants:
                 self._report.pending(tenant, *self._lanes.pending(tenant))
             self._observer.queued_until(self._name, time_ms)
-            self._report_shards()
 
     def _shards_of(self, tenant: str, samples: int) -> int:
         """The shards of the tenant's next tick: another number only if it is worth the draining.
@@ -128,8 +131,8 @@ class Dispatcher:
         Only the caller of ``submit`` queues, so lanes may become empty before it does, which
         allows any number, but none is added.
         """
-        self._lanes.most = self._resharding.shards
-        wanted = count_for(samples, self._lanes.most, self._link.endpoint.max_samples_per_send)
+        endpoint = self._link.endpoint
+        wanted = count_for(samples, endpoint.max_shards, endpoint.max_samples_per_send)
         present = self._lanes.shards(tenant)
         if present is None:
             return wanted
@@ -229,10 +232,17 @@ class Dispatcher:
                 most_s = self._link.endpoint.max_backoff_s
                 ready_s = min(ready_s, self._clock.monotonic_s() + most_s)
             self._lanes.give_back(lane, ready_s)
+            self._look(self._clock.monotonic_s())
             self._changed.notify_all()
             if self._given_up and lane.shares:
                 self._abandon(lane, self._given_up)
             self._report.pending(lane.tenant, *self._lanes.pending(lane.tenant))
+
+    def _look(self, now_s: float) -> None:
+        if self._resharding.is_due(now_s):
+            self._resharding.look(self._lanes.backlog(self._newest_ms), now_s)
+            self._follow_shards()
+            self._hire()
 
     def _send(self, lane: Lane) -> float:
         """Send the lane's next request; returns from when on its next turn may be."""
@@ -326,6 +336,8 @@ class Dispatcher:
                 share.settle()
         self._report.pending(lane.tenant, *self._lanes.pending(lane.tenant))
 
-    def _report_shards(self) -> None:
+    def _follow_shards(self) -> None:
+        """Let as many requests be under way as was decided."""
         now = self._resharding
+        self._lanes.most = now.shards
         self._observer.shards_changed(self._name, now.shards, now.desired, now.least, now.most)

@@ -19,6 +19,7 @@ from consumer.remote_write.series import Exemplars, NativeHistograms, SeriesBloc
 # ten, at the price of 256 requests at most. Zero samples are worth less: a quarter.
 _MAX_SPLITS = 128
 _MAX_ZERO_SPLITS = 32
+_STUCK = 3
 
 
 class Turn(Enum):
@@ -85,9 +86,21 @@ class Lane:
         return sum(not share.kept for share in self.shares)
 
     @property
+    def is_stuck(self) -> bool:
+        """Whether one failure followed another, so that it is no accident."""
+        return self.attempts >= _STUCK
+
+    @property
     def size_bytes(self) -> int:
         """What the shares take that wait."""
         return sum(share.size_bytes for share in self.shares)
+
+    def samples_before(self, time_ms: int) -> int:
+        """What waits of older shares than the newest tick, which came at ``time_ms``."""
+        newest = self.shares[-1] if self.shares else None
+        if newest is None or newest.time_ms < time_ms:
+            return self.samples
+        return self.samples - newest.samples if len(self.shares) > 1 else 0
 
     def fail(self, trouble: Trouble, now_s: float) -> None:
         """The request has to be tried again."""

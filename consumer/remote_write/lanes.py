@@ -79,9 +79,9 @@ class Lanes:
         return None if known is None else known.shards
 
     def may_reshard(self, tenant: str) -> bool:
-        """Whether the tenant's lanes are in good order and none is held."""
+        """Whether none of the tenant's lanes is held, nor stuck."""
         known = self._tenants[tenant]
-        return not known.held and all(lane.trouble is None for lane in known.active.values())
+        return not known.held and not any(lane.is_stuck for lane in known.active.values())
 
     def pending(self, tenant: str) -> tuple[int, int]:
         """Samples and ticks of the tenant that wait; ticks are those of its fullest shards."""
@@ -90,9 +90,9 @@ class Lanes:
             return 0, 0
         return sum(lane.samples for lane in known.lanes()), known.ticks
 
-    def backlog(self) -> int:
-        """Samples that wait for no other reason than the time that requests take."""
-        return sum(lane.samples for lane in self if lane.trouble is None)
+    def backlog(self, newest_ms: int) -> int:
+        """Samples of ticks before ``newest_ms`` that wait because requests take their time."""
+        return sum(lane.samples_before(newest_ms) for lane in self if not lane.is_stuck)
 
     def add(self, tenant: str, shares: Mapping[int, Share], now_s: float, shards: int = 1) -> None:
         """Queue what a tick has in each of so many ``shards``, behind the tenant's others.

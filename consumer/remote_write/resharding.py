@@ -1,9 +1,9 @@
 """How many requests to one endpoint may be under way: as many as its answers take.
 
 Prometheus' rules: the shards that keep up are the samples that come in a second times the
-seconds that one takes; a change of less than 30 % is not worth the draining; a backlog is
-to be caught up by 5 % a second, and nothing shrinks while there is one; after a failure
-nothing changes for twice the wait, since what is measured then is the outage.
+seconds that one takes; a difference of less than 30 % changes nothing; a backlog is to be
+caught up by 5 % a second, and nothing shrinks while there is one; after a failure nothing
+changes for twice the wait, since what is measured then is the outage.
 
 Samples come in ticks and are wanted soon, so the aim is a tick that is delivered in half
 the time to the next. Pure: time is passed in, in seconds of the monotonic clock.
@@ -46,6 +46,7 @@ class Resharding:
         self._sent = 0
         self._busy_s = 0.0
         self._since_s: float | None = None
+        self._looked_s = 0.0
         self._frozen_until_s = float("-inf")
         self._rate = Average()
         self._cost = Average()
@@ -72,22 +73,32 @@ class Resharding:
     def came(self, samples: int, backlog: int, now_s: float) -> None:
         """A tick of ``samples`` comes while ``backlog`` samples of earlier ones wait."""
         if self._since_s is None:
-            self._since_s = now_s
+            self._since_s = self._looked_s = now_s
         elapsed_s = now_s - self._since_s
         if elapsed_s >= LOOK_S:
+            self._rate.add(self._came / elapsed_s)
+            self._came = 0
             self._since_s = now_s
-            self._decide(backlog, elapsed_s, now_s)
+            self.look(backlog, now_s)
         self._came += samples
 
-    def _decide(self, backlog: int, elapsed_s: float, now_s: float) -> None:
-        rate = self._rate.add(self._came / elapsed_s)
+    def is_due(self, now_s: float) -> bool:
+        """Whether it is time for :meth:`look`."""
+        return self._since_s is not None and now_s - self._looked_s >= LOOK_S
+
+    def look(self, backlog: int, now_s: float) -> None:
+        """Decide between two ticks, by what the last one shows so far."""
+        assert self._since_s is not None
+        self._looked_s = now_s
         if self._sent:
             self._cost.add(self._busy_s / self._sent)
-        self._came = self._sent = 0
-        self._busy_s = 0.0
-        if self._cost.value is None:
+            self._sent, self._busy_s = 0, 0.0
+        rate, cost = self._rate.value, self._cost.value
+        if rate is None:
+            rate = self._came / max(LOOK_S, now_s - self._since_s)
+        if cost is None:
             return
-        self.desired = self._cost.value * (rate * _HEADROOM + backlog * _CATCH_UP_PER_S)
+        self.desired = cost * (rate * _HEADROOM + backlog * _CATCH_UP_PER_S)
         if is_near(self.desired, self.shards) or now_s < self._frozen_until_s:
             return
         if self.desired < self.shards and backlog:

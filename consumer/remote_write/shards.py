@@ -37,7 +37,10 @@ def cut(blocks: Sequence[SeriesBlock], count: int) -> dict[int, list[SeriesBlock
 
 
 def count_for(samples: int, most: int, max_samples: int) -> int:
-    """As many shards as there are full requests, but at least one and no more than ``most``."""
+    """As many shards as there are full requests, but at least one and no more than ``most``.
+
+    How many of them are sent at a time is another matter (see ``resharding``).
+    """
     return max(1, min(most, samples // max_samples))
 
 

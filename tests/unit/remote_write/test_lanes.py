@@ -287,11 +287,23 @@ def test_ticks_that_come_before_go_to_the_new_shards_too_and_no_others_are_made(
     assert sorted(each.ticks for each in found) == [1, 2]
 
 
-def test_a_tenant_in_trouble_keeps_its_shards() -> None:
+def test_a_tenant_that_is_stuck_keeps_its_shards() -> None:
     of = lanes()
     add(of, "a", share(), 0)
-    refuse(of, take(of, 0), 0, 600)
+    for time_s in range(3):
+        assert of.may_reshard("a")
+        refuse(of, take(of, time_s), time_s, time_s + 1)
     assert not of.may_reshard("a")
+
+
+def test_the_backlog_is_what_older_ticks_left_and_no_failure_keeps() -> None:
+    of = lanes(max_pending_ticks=10)
+    for time_ms in (1, 2, 3):
+        add(of, "a", share(time_ms), 0)
+    assert [of.backlog(time_ms) for time_ms in (3, 4)] == [4, 6]
+    for time_s in range(3):
+        refuse(of, take(of, time_s), time_s, time_s + 1)
+    assert of.backlog(4) == 0
 
 
 def test_the_ticks_of_old_and_new_shards_count_together() -> None:

@@ -42,6 +42,24 @@ def test_nothing_is_decided_before_the_time_or_before_anything_was_sent() -> Non
     assert idle.shards == START
 
 
+def test_a_first_tick_that_takes_long_is_helped_before_the_next() -> None:
+    of = Resharding(1, 50)
+    of.came(100_000, 0, 0.0)
+    of.sent(40_000, 40.0)
+    assert not of.is_due(LOOK_S - 0.1)
+    assert of.is_due(LOOK_S)
+    of.look(0, LOOK_S)
+    assert of.shards == 20
+
+
+def test_between_ticks_the_rate_is_that_of_the_ticks() -> None:
+    of = Resharding(1, 50)
+    ticks(of, 2, 100_000, 0.001)
+    for at_s in (25.0, 40.0):
+        of.look(0, at_s)
+    assert of.shards == 20
+
+
 def test_limits_hold_whatever_is_desired() -> None:
     most, least = Resharding(1, 8), Resharding(3, 8)
     ticks(most, 2, 100_000, 0.001)
