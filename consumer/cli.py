@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from consumer.cli_operations import operations
+from consumer.cli_options import ConfigFile, Settings
+from consumer.cli_options import load as _load
 from consumer.errors import ConfigError, SpanmillError
 
 if TYPE_CHECKING:
@@ -32,18 +35,12 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", "-c", help="The configuration, a YAML file.")
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set one key: kafka.topic=spans. Repeatable."),
-]
+app.add_typer(operations)
+
 OtlpPort = Annotated[
     int, typer.Option(metavar="PORT", min=0, max=65535, help="For OTLP/HTTP; 0: a free one.")
 ]
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be done; do nothing.")]
 Inputs = Annotated[list[Path], typer.Argument(metavar="INPUT...", help="OTLP files.")]
 
 
@@ -177,28 +174,6 @@ def check_config(
 
 
 @app.command()
-def topics(
-    config: ConfigFile = None,
-    settings: Settings = None,
-    span_partitions: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Create the span topic too, if it is missing."),
-    ] = None,
-    dry_run: DryRun = False,
-) -> None:
-    """Create the topics that spanmill needs, and check the settings of those there are."""
-    from consumer.kafka.admin import Admin
-    from consumer.operations.topics_command import run_topics
-
-    loaded = _load(config, settings)
-    admin = Admin(loaded.kafka.connection())
-    code = run_topics(
-        loaded, admin, span_partitions=span_partitions, dry_run=dry_run, echo=typer.echo
-    )
-    raise typer.Exit(code)
-
-
-@app.command()
 def version() -> None:
     """Print the version of spanmill and of Python."""
     from consumer.config.environment import own_version
@@ -214,13 +189,6 @@ def main() -> None:
         _fail([str(problem) for problem in error.problems])
     except SpanmillError as error:
         _fail([str(error)])
-
-
-def _load(path: Path | None, settings: list[str] | None) -> Config:
-    from consumer.config import load_config
-    from consumer.config.environment import environment
-
-    return load_config(path, overrides=settings or (), environ=environment())
 
 
 def _start_logging(config: Config) -> None:

@@ -132,7 +132,7 @@ class SpanSource:
             messages = self._consumer.consume(limit, timeout_s)
         except KafkaException as error:
             raise StoppedError(str(error)) from error
-        records = [_incoming(message) for message in messages if self._is_record(message)]
+        records = [incoming(message) for message in messages if self._is_record(message)]
         for record in records:
             self._next[record.partition] = record.offset + 1
         if records:
@@ -325,7 +325,8 @@ _STOPPING = frozenset(
 """Errors after which reading on would lose records or can never succeed."""
 
 
-def _incoming(message: Message) -> IncomingRecord:
+def incoming(message: Message) -> IncomingRecord:
+    """A record as the client gives it, in our terms."""
     _, time_ms = message.timestamp()
     return IncomingRecord(
         partition=message.partition() or 0,
