@@ -14,8 +14,8 @@ from typing import Self
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka import KafkaError as ClientError
 
-from consumer.kafka.client import METADATA_TIMEOUT_S, KafkaError
-from consumer.kafka.source import IncomingRecord, incoming
+from consumer.kafka.client import METADATA_TIMEOUT_S, IncomingRecord, KafkaError
+from consumer.kafka.source import incoming
 from consumer.telemetry.logs import CLIENT_LOG
 
 BATCH_RECORDS = 500
