@@ -46,7 +46,7 @@ def _spans(first: int, rows: int) -> SpanBatch:
         records=Records(
             (TENANT,), record[:1], np.zeros(1, np.int64), record[:1], np.zeros(1, np.bool_)
         ),
-        resources=Resources(service, {}, np.zeros(rows + 1, np.int64), nothing, nothing),
+        resources=Resources(record, service, {}, np.zeros(rows + 1, np.int64), nothing, nothing),
         record=record,
         resource=np.arange(rows, dtype=np.uint32),
         name=(2 + _SERVICES + np.arange(rows)).astype(np.uint32),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -205,9 +205,11 @@ class Pipeline:
         if len(numbers) == 1:
             yield of_tenant[0], batch
             return
-        of_span = np.array([numbers[plan] for plan in of_tenant], np.intp)[batch.tenant()]
+        of_tenant_number = np.array([numbers[plan] for plan in of_tenant], np.intp)
+        of_span = of_tenant_number[batch.tenant()]
         for plan, number in numbers.items():
-            yield plan, batch.filter(of_span == number)
+            part = batch.filter(of_span == number)
+            yield plan, replace(part, served=of_tenant_number == number)
 
     def left_out(self, batch: SpanBatch) -> Sequence[tuple[Mask, str]]:
         """The spans of ``batch`` that no processor shall see (bool[n]), by reason."""

@@ -64,6 +64,8 @@ class Columns:
     spans: bytes
     """int64, one a record; 0 for those that failed."""
 
+    resource_record: bytes
+    """uint32, one a resource."""
     resource_attributes: list[bytes]
     """A column of codes for each of ``resource_keys``."""
     resource_typed: list[bytes]

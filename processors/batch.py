@@ -130,13 +130,15 @@ class Records:
 class Resources:
     """One row per ``ResourceSpans``.
 
-    ``service``: codes of ``service.name`` (uint32[r]). ``attributes``: a column of codes
-    for each of ``Projection.resource_keys``. The attributes of row ``i``, when
+    ``record``: the record that each is of (uint32[r]). ``service``: codes of
+    ``service.name`` (uint32[r]). ``attributes``: a column of codes for each of
+    ``Projection.resource_keys``. The attributes of row ``i``, when
     ``Projection.all_resource_attributes`` asks for them, are
     ``all_keys[s]``, ``all_values[s]`` with ``s = slice(all_offsets[i], all_offsets[i + 1])``
     in wire order (``all_offsets`` int64[r + 1]; all zeros when not asked for).
     """
 
+    record: NDArray[np.uint32]
     service: Codes
     attributes: Mapping[str, Codes]
     all_offsets: NDArray[np.int64]
@@ -208,6 +210,8 @@ class SpanBatch:
     """Only with ``Projection.trace_state``."""
     links: Links | None = None
     """Only with ``Projection.links``."""
+    served: Mask | None = None
+    """Whom the batch is for, by code of the tenant; ``None``: all. Spans are of those only."""
 
     def __len__(self) -> int:
         return len(self.name)
@@ -244,6 +248,17 @@ class SpanBatch:
     def tenant(self) -> Codes:
         """Code into ``records.tenants`` of each span."""
         return self.records.tenant[self.record]
+
+    def served_resources(self) -> NDArray[np.intp]:
+        """Resources of the tenants that the batch is for, also those without a span in it.
+
+        Those whose sender asked for no metrics are left out.
+        """
+        records = self.records
+        is_served = ~records.skip
+        if self.served is not None:
+            is_served &= self.served[records.tenant]
+        return np.flatnonzero(is_served[self.resources.record])
 
     def duration_s(self) -> NDArray[np.float64]:
         """End minus start in seconds; 0 where the end is not after the start."""

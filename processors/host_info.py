@@ -1,7 +1,6 @@
 """Host info: which hosts the spans came from (tempo-behaviour.md 1.5).
 
-A resource is told by its spans: one whose spans were all left out before is not (in Tempo
-it is).
+Every resource tells its host, also one whose spans were all left out before.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ class HostInfo(Stateless):
         self.projection = Projection(typed_resource_keys=config.host_identifiers)
 
     def push(self, batch: SpanBatch) -> Output:
-        """Tell the host of each resource that has spans in ``batch``."""
+        """Tell the host of each resource in ``batch``; spans count by what theirs tells."""
         dictionary = Dictionary(batch.strings)
         host, source = self._hosts(batch, dictionary)
         of_span = host[batch.resource]
@@ -68,11 +67,13 @@ class HostInfo(Stateless):
         discarded: Counter[tuple[str, str]] = Counter()
         discarded += count_discarded(batch, unknown, "no_host_identifier")
         discarded += count_discarded(batch, ~valid, "invalid_utf8")
-        known = valid & ~unknown
-        used = count_by_tenant(batch, known)
-        if not used:
-            return Output(discarded=discarded)
-        tenant, resource = batch.tenant()[known], batch.resource[known]
+        used = count_by_tenant(batch, valid & ~unknown)
+        resource = batch.served_resources()
+        told = dictionary.valid([host[resource]], len(resource)) & (host[resource] != ABSENT)
+        resource = resource[told]
+        if not len(resource):
+            return Output(used=used, discarded=discarded)
+        tenant = batch.records.tenant[batch.resources.record[resource]]
         groups = group([tenant, host[resource], source[resource]])
         rows = resource[groups.first]
         frame = DeltaFrame(

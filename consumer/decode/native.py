@@ -73,6 +73,7 @@ class NativeDecoder:
     def _resources(self, columns: spanmill_native.Columns) -> Resources:
         by_key = _by_key(self._read.resource_keys, columns.resource_attributes)
         return Resources(
+            record=np.frombuffer(columns.resource_record, np.uint32),
             service=by_key["service.name"],
             attributes={key: by_key[key] for key in self._projection.resource_keys},
             all_offsets=np.frombuffer(columns.all_offsets, np.int64),

@@ -82,7 +82,7 @@ class _Rows:
     def extend(self, record: int, traces: Message) -> None:
         """Add a row for each resource and each span."""
         for resource_spans in traces.resource_spans:
-            resource = self._resources.append(resource_spans.resource)
+            resource = self._resources.append(resource_spans.resource, record)
             for scope_spans in resource_spans.scope_spans:
                 self._spans.extend(scope_spans.spans, record, resource)
 
@@ -208,13 +208,15 @@ class _ResourceRows:
         self._wanted = _Wanted(keys, projection.typed_resource_keys)
         self._want_all = projection.all_resource_attributes
         self._code = strings.__getitem__
+        self._records = array("I")
         self._offsets = array("q", [0])
         self._attributes = array("I")
         self._all = array("I")
 
-    def append(self, resource: Message) -> int:
+    def append(self, resource: Message, record: int) -> int:
         """Add a row and return its index."""
         code = self._code
+        self._records.append(record)
         self._attributes.extend(map(code, self._wanted.texts(resource.attributes)))
         if self._want_all:
             for attribute in resource.attributes:
@@ -227,6 +229,7 @@ class _ResourceRows:
         by_key, typed = self._wanted.columns(self._attributes)
         all_keys, all_values = _columns(self._all, 2)
         return Resources(
+            record=np.array(self._records, dtype=np.uint32),
             service=by_key["service.name"],
             attributes={key: by_key[key] for key in self._keys},
             all_offsets=np.array(self._offsets, dtype=np.int64),

@@ -75,6 +75,7 @@ def _resources(resources: Resources, rows: NDArray[np.uint32]) -> Resources:
     within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
     places = np.repeat(resources.all_offsets[:-1][rows], lengths) + within
     return Resources(
+        record=np.arange(len(rows), dtype=np.uint32),
         service=resources.service[rows],
         attributes={key: codes[rows] for key, codes in resources.attributes.items()},
         all_offsets=offsets,

@@ -195,6 +195,7 @@ impl Batch {
                 0x0a => {
                     let resource_spans = reader.bytes()?;
                     self.resource(resource_spans, values)?;
+                    self.resources.belong_to(record);
                     self.scopes(resource_spans, values)?;
                     self.spans.belong_to(record, self.resources.rows() as u32 - 1);
                 }

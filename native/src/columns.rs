@@ -15,6 +15,7 @@ pub struct Records {
 
 #[derive(Default)]
 pub struct Resources {
+    pub record: Vec<u32>,
     pub attributes: KeyColumns,
     pub typed: KeyColumns,
     pub all_offsets: Vec<i64>,
@@ -42,7 +43,13 @@ impl Resources {
         self.all_offsets.push(self.all_keys.len() as i64);
     }
 
+    /// The rows added since the last call are of this record.
+    pub fn belong_to(&mut self, record: u32) {
+        self.record.resize(self.rows(), record);
+    }
+
     pub fn truncate(&mut self, rows: usize) {
+        self.record.truncate(rows);
         for column in self.attributes.iter_mut().chain(&mut self.typed) {
             column.truncate(rows);
         }

@@ -110,6 +110,7 @@ def test_rows_point_to_their_record_and_resource_in_the_order_of_the_wire(decode
     assert batch.record.tolist() == [0, 0, 0, 2]
     assert batch.resource.tolist() == [0, 0, 2, 3]
     assert texts(batch, batch.resources.service) == ["one", "none", "two", "one"]
+    assert batch.resources.record.tolist() == [0, 0, 0, 2]
     assert decoded.spans_received.tolist() == [3, 0, 1]
     assert batch.records.tenants == ("x", "y")
     assert batch.tenant().tolist() == [0, 0, 0, 0]

@@ -231,3 +231,24 @@ def test_parts_of_processors_and_names_are_those_of_the_tenant() -> None:
     sizes = {tenant for tenant, _, _ in rows(outcome, "traces_spanmetrics_size_total")}
     assert sizes == {"clean", "dry", "plain"}
     assert [tenant for tenant, _, _ in rows(outcome, "traces_host_info")] == ["parts"]
+
+
+def test_a_host_is_told_though_all_its_spans_are_outside_the_slack() -> None:
+    made = pipeline(settings(acme={"processors": ["host-info"]}, other={"processors": []}))
+    value = record(resource_spans([span()], resource={"host.id": "h"}))
+    late = records([value, value], ["acme", "other"], time_ms=START_MS + 3_600_000)
+    outcome = made.push(late)
+    told = [(tenant, labels) for tenant, labels, _ in rows(outcome, "traces_host_info")]
+    assert told == [("acme", {"grafana_host_id": "h", "host_source": "host.id"})]
+    assert outcome.used == Counter()
+    assert sum(outcome.discarded.values()) == 2
+
+
+def test_a_host_of_records_that_want_no_metrics_is_not_told() -> None:
+    opener = Opener(Encoding.TEMPO)
+    made = Pipeline(opener, settings({}, acme={"processors": ["host-info"]}))
+    value = record(resource_spans([span()], resource={"host.id": "h"}))
+    skipped = made.push(records([push_bytes([value], skip=True)], ["acme"]))
+    assert list(rows(skipped, "traces_host_info")) == []
+    taken = made.push(records([push_bytes([value])], ["acme"]))
+    assert len(list(rows(taken, "traces_host_info"))) == 1
