@@ -13,9 +13,14 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 import pytest
+from hypothesis import settings
 
 from tests.support.kafka_broker import KafkaBroker, KafkaCluster, KafkaUnavailableError
 from tests.support.prometheus import Prometheus, PrometheusUnavailableError
+
+# How long an example takes says more of what else the machine does than of the code.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 class NewPrometheus(Protocol):
