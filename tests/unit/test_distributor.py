@@ -414,7 +414,7 @@ sys.exit(run_distributor(load_config(None, overrides=settings, environ={}), port
 def test_the_program_serves_until_sigterm_and_ends_with_0() -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
-    retries = urllib3.Retry(connect=50, backoff_factor=0.1, backoff_max=0.1)
+    retries = urllib3.Retry(300, connect=300, backoff_factor=0.1, backoff_max=0.1)
     with (
         mock_cluster(["otlp_spans"]) as bootstrap,
         subprocess.Popen(
@@ -423,9 +423,11 @@ def test_the_program_serves_until_sigterm_and_ends_with_0() -> None:
         urllib3.PoolManager(retries=retries) as pool,
     ):
         url = f"http://127.0.0.1:{port}/v1/traces"
-        answer = pool.request("POST", url, body=one_span(), headers={"Content-Type": PROTOBUF})
-        running.send_signal(signal.SIGTERM)
-        assert running.wait(10) == 0
+        try:
+            answer = pool.request("POST", url, body=one_span(), headers={"Content-Type": PROTOBUF})
+        finally:
+            running.send_signal(signal.SIGTERM)
+        assert running.wait(30) == 0
     assert answer.status == 200
 
 
