@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from consumer.config.tenants import SettingsByTenant
 from consumer.registry import Registry
-from consumer.remote_write.series import Tick
+from consumer.remote_write.series import SeriesBlock, Tick
 
 _ROOM_MS = 2
 """Least time between two ticks: a newborn's zero sample stands after the one, before the other."""
@@ -43,6 +43,12 @@ class TenantTicks:
         while self._registry.is_holding(due):
             yield self._collect(time_ms, due)
         yield self._collect(time_ms, due)
+
+    def end(self) -> Tick:
+        """A tick just after the last, in which all that was told ends."""
+        tick = self._collect(self.last_ms, dict.fromkeys(self._registry.tenants(), 0))
+        told = {name: list(map(SeriesBlock.ending, of)) for name, of in tick.tenants.items()}
+        return Tick(tick.time_ms, told)
 
     def _collect(self, time_ms: int, due: dict[str, int]) -> Tick:
         self.last_ms = max(time_ms, self.last_ms + _ROOM_MS)

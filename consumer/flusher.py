@@ -99,6 +99,10 @@ class Flusher:
         """Send every series as of ``time_ms``: the last tick before something ends."""
         self._send(time_ms, self._registry.tenants(), covered)
 
+    def end(self) -> None:
+        """Send the end of every series that was told: nobody goes on with them."""
+        self._submit(self._ticks.end(), {}, self._ticks.last_ms)
+
     def delivered(self) -> Mapping[int, int]:
         """The offsets before which everything is delivered."""
         while self._staged and self._staged[0].delivery.done:

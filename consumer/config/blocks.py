@@ -130,3 +130,7 @@ class ServerConfig(Block):
     """`auto` is text on a terminal, JSON lines elsewhere."""
     shutdown_timeout: Annotated[DurationMs, duration("1s", "1h")] = 30_000
     """Longest time for the last tick, its delivery and the commit after SIGTERM."""
+    end_series_at_shutdown: bool = False
+    """Write a stale marker to every series after the last tick, so that they end at once and not
+    after five minutes. For workers that do not come back under their name; with `exactly_once` it
+    has no effect, since another worker goes on with the series."""

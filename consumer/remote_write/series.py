@@ -144,6 +144,11 @@ class SeriesBlock:
     def __len__(self) -> int:
         return len(self.values)
 
+    def ending(self) -> SeriesBlock:
+        """The block with an end for each of its series."""
+        no = np.zeros(len(self), np.bool_)
+        return replace(self, newborn=no, ended=~no, exemplars=None)
+
     def cut(self, rows: Rows) -> SeriesBlock:
         """The block with ``rows`` (ascending) alone, strings shared."""
         histograms, exemplars = self.histograms, self.exemplars

@@ -67,6 +67,7 @@ def direct_seam(config: Config, overrides: Overrides, around: Around) -> DirectS
         clock=around.clock,
         is_safe=partial(are_safe, around.dead_letters, around.reporter),
         max_age_ms=config.record_time.max_sample_age,
+        ends_series=config.server.end_series_at_shutdown,
     )
     return DirectSeam(parts, base_ms_of(overrides.tenants))
 

@@ -35,6 +35,7 @@ class DirectParts:
     """What the seam is made of. ``is_safe`` says whether every dead letter is written.
 
     Ticks older than ``max_age_ms`` are not written; what they hold counts in the first that is.
+    With ``ends_series`` the series end with the seam.
     """
 
     registry: Registry
@@ -43,6 +44,7 @@ class DirectParts:
     clock: Clock
     is_safe: Callable[[], bool]
     max_age_ms: int
+    ends_series: bool = False
 
 
 class DirectSeam:
@@ -55,6 +57,7 @@ class DirectSeam:
         self._clock = parts.clock
         self._is_safe = parts.is_safe
         self._max_age_ms = parts.max_age_ms
+        self._ends_series = parts.ends_series
         self._closer = TickCloser(base_ms)
         self._offsets = Offsets()
         self._coverage = Coverage()
@@ -143,7 +146,10 @@ class DirectSeam:
         return self._offsets.committed(partition)
 
     def close(self, deadline_s: float) -> None:
-        """Nothing is open."""
+        """Mark the end of the series, if asked to and no sink is behind."""
+        if self._ends_series and not self.blocked:
+            self._flusher.end()
+            self._wait(lambda: self._flusher.is_settled, deadline_s)
 
     def _report(self, lanes: Lanes) -> None:
         for partition, lane in lanes.items():

@@ -112,3 +112,19 @@ def test_a_tick_covers_what_histograms_with_other_bounds_hold_back(sender: FakeS
     assert bounds[0] == {"0.1", "1"}
     assert bounds[1] >= {"0.2", "2"}
     assert [staged.covered for staged in flusher._staged] == [{}, {0: 7}]
+
+
+def test_at_the_end_every_series_that_was_told_gets_a_stale_marker_after_its_last_sample(
+    flusher: Flusher, sender: FakeSender
+) -> None:
+    registry = flusher._registry
+    registry.fold([frame([Row("north", "a", calls=2), Row("south", "b")])], boundary(0) + 3_000)
+    flusher.tick_all(boundary(1), {})
+    flusher.end()
+    last, end = sender.ticks
+    assert end.time_ms > last.time_ms
+    assert {name: list(map(len, blocks)) for name, blocks in end.tenants.items()} == {
+        name: list(map(len, blocks)) for name, blocks in last.tenants.items()
+    }
+    for blocks in end.tenants.values():
+        assert all(block.ended.all() and not block.newborn.any() for block in blocks)

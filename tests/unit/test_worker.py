@@ -339,6 +339,30 @@ def test_records_of_many_tenants_are_counted_apart(loop: Loop) -> None:
     assert loop.source.committed == {0: 10}
 
 
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_series_end_with_the_worker_only_if_asked(is_asked: bool) -> None:
+    loop = Loop(f"{CONFIG}\nserver: {{end_series_at_shutdown: {str(is_asked).lower()}}}")
+    loop.assign(0)
+    loop.turn(incoming(0), after_ms=1_250)
+    loop.stop()
+    loop.revoke(0)
+    loop.seam.close(loop.clock.monotonic_s())
+    last = loop.told()["north", "shop"][-1]
+    assert math.isnan(last[1]) == is_asked
+    assert loop.source.committed == {0: 1}
+
+
+def test_a_sink_that_is_down_keeps_no_worker_from_ending() -> None:
+    loop = Loop(f"{CONFIG}\nserver: {{end_series_at_shutdown: true}}")
+    loop.assign(0)
+    loop.turn(incoming(0), after_ms=1_250)
+    loop.sender.blocked = "sink"
+    loop.stop()
+    loop.seam.close(loop.clock.monotonic_s())
+    values = [value for samples in loop.told().values() for _, value in samples]
+    assert not any(map(math.isnan, values))
+
+
 def test_a_broken_record_stops_none_of_its_batch(loop: Loop) -> None:
     loop.turn(incoming(0), incoming(1, value=BROKEN), incoming(2), after_ms=1_000)
     assert loop.told()[NORTH][-1] == (1_000, 2.0)
