@@ -14,11 +14,12 @@ PYTHON ?= $(firstword $(foreach p,$(CANDIDATES),$(shell $(p) -c '$(NEW_ENOUGH)' 
 
 NATIVE_SOURCES := $(shell find native -name target -prune -o -type f -print 2>/dev/null)
 KAFKA_JARS := tests/kafka/target/jars/.complete
+VALIDATOR := tests/validate/target/validate
 CARGO := $(shell command -v cargo 2>/dev/null)
 CRATE := --quiet --locked --manifest-path native/Cargo.toml
 ONE_CORE := $(shell command -v taskset >/dev/null 2>&1 && echo taskset -c 0)
 
-.PHONY: help setup demo test chaos check format lint types imports native-lint native-test sizes bench bench-kafka bench-memory bench-remote-write lock clean
+.PHONY: help setup demo test chaos check format lint types imports native-lint native-test sizes dist bench bench-kafka bench-memory bench-remote-write lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 24
@@ -28,7 +29,7 @@ setup: $(STAMPS)/package $(STAMPS)/native ## make .venv: pinned dependencies, sp
 demo: setup ## watch the whole chain work (DURATION=20: for 20 seconds)
 	@$(VENV)/bin/spanmill demo $(if $(DURATION),--duration $(DURATION))
 
-test: setup $(if $(ARGS),,native-test) $(KAFKA_JARS) ## run the tests (ARGS="-k name": only pytest's of that name)
+test: setup $(if $(ARGS),,native-test) $(KAFKA_JARS) $(VALIDATOR) ## run the tests (ARGS="-k name": only pytest's of that name)
 	@$(PY) -m pytest $(ARGS)
 
 chaos: setup $(KAFKA_JARS) ## attack workers under load and check every number; prints JSON (KILLS=10 SECONDS=120 SEED=1)
@@ -49,11 +50,18 @@ bench-remote-write: setup ## measure a million series to a slow receiver; prints
 bench-memory: setup ## measure what series cost to hold, collect and write; prints JSON
 	@$(PY) -m benchmarks.memory $(ARGS)
 
+dist: setup ## wheels and source archives of spanmill and spanmill-native, in dist/
+	@rm -rf dist
+	@$(VENV)/bin/hatchling build --directory dist
+	@$(if $(CARGO),$(VENV)/bin/maturin build --release $(CRATE) --interpreter $(PY) --out dist)
+	@$(if $(CARGO),$(VENV)/bin/maturin sdist --manifest-path native/Cargo.toml --out dist)
+	@ls dist
+
 lock: $(STAMPS)/dependencies ## renew requirements.lock after pyproject.toml (UPGRADE=1: newest versions)
 	@scripts/lock.sh "$(PY)" $(if $(UPGRADE),,--keep)
 
 clean: ## back to a fresh clone: remove .venv and everything built
-	rm -rf $(VENV) native/target tests/kafka/target dist .mypy_cache .ruff_cache .pytest_cache \
+	rm -rf $(VENV) native/target tests/kafka/target tests/validate/target dist .mypy_cache .ruff_cache .pytest_cache \
 		.hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -100,3 +108,6 @@ $(STAMPS)/native: $(NATIVE_SOURCES) scripts/build-native.sh $(STAMPS)/dependenci
 # Not fatal: the tests that need a broker say themselves why they cannot run.
 $(KAFKA_JARS): tests/kafka/pom.xml | $(STAMPS)/package
 	@$(PY) -m tests.support.kafka_broker
+
+$(VALIDATOR): $(wildcard tests/validate/*.go tests/validate/go.*)
+	@scripts/build-validator.sh $@

@@ -88,6 +88,22 @@ def demo(
 
 
 @app.command()
+def load(
+    address: Annotated[str, typer.Argument(metavar="URL", help="Such as http://localhost:4318.")],
+    duration: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Stop after this long.", min=0)
+    ] = None,
+    rate: Annotated[float, typer.Option(metavar="SPANS_PER_S", help="Spans to make.", min=0)] = 400,
+) -> None:
+    """Send the spans of the demo's two shops to an OTLP/HTTP address."""
+    from consumer.demo.send import send_load
+    from consumer.telemetry.logs import start_logging
+
+    start_logging("info", "auto")
+    raise typer.Exit(send_load(address, rate=rate, duration_s=duration, seed=1))
+
+
+@app.command()
 def preview(
     inputs: Inputs,
     config: ConfigFile = None,

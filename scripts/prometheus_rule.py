@@ -22,7 +22,7 @@ def prometheus_rule() -> str:
         "metadata": {"name": "spanmill"},
         "spec": yaml.safe_load(ALERTS.read_text(encoding="utf-8")),
     }
-    origin = "# Made by `python scripts/prometheus_rule.py` from alerts.yaml; a test keeps it current.\n"
+    origin = "# Made by `python scripts/prometheus_rule.py` from alerts.yaml; a test keeps it so.\n"
     return origin + yaml.safe_dump(rule, sort_keys=False, width=98)
 
 

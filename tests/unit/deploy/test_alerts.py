@@ -77,7 +77,9 @@ def test_an_alert_says_how_bad_it_is_and_what_to_do(rule: dict[str, Any]) -> Non
 @each_rule
 def test_every_runbook_answers_the_same_questions(rule: dict[str, Any]) -> None:
     found = re.search(
-        rf"^### {rule['alert']}\n(.*?)(?=^#)", RUNBOOKS.read_text() + "\n#", re.MULTILINE | re.DOTALL
+        rf"^### {rule['alert']}\n(.*?)(?=^#)",
+        RUNBOOKS.read_text() + "\n#",
+        re.MULTILINE | re.DOTALL,
     )
     assert found, f"docs/operations.md has no section {rule['alert']}"
     for question in ("**Means.**", "**Look at.**", "**Do.**", "**Ignore it**"):
