@@ -19,7 +19,7 @@ DEVELOPMENT = {"pytest", "ruff", "mypy", "hypothesis", "hatchling", "maturin"}
 INSTALL_TIMEOUT_S = 110
 
 
-def output_of(command: Sequence[str | Path], timeout_s: float = 60) -> str:
+def output_of(command: Sequence[object], timeout_s: float = 60) -> str:
     ran = subprocess.run(
         [str(each) for each in command],
         capture_output=True,
@@ -36,7 +36,7 @@ def output_of(command: Sequence[str | Path], timeout_s: float = 60) -> str:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the programs of an environment that has the wheels, and nothing else."""
     folder = tmp_path_factory.mktemp("distribution")
-    build = ["-m", "hatchling", "build", "--target", "wheel", "--directory", folder]
+    build = ["-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
     subprocess.run([sys.executable, *build], cwd=ROOT, check=True, capture_output=True)
     wheels = [*folder.glob("*.whl"), *(Path(sys.prefix) / "native-wheels").glob("*.whl")]
     if len(wheels) < 2:
