@@ -70,7 +70,8 @@ def _finding(report: Report, span: SeenSpan, name: str, finding: Finding) -> Ite
     elif finding.is_used is None:
         yield f"  {name}: {report.why(span, finding)}"
     else:
-        yield f"  {name}: not counted, {finding.reason}: {report.why(span, finding)}"
+        why = report.why(span, finding)
+        yield f"  {name}: not counted, {finding.reason}" + (f": {why}" if why else "")
     for series in finding.series:
         yield f"    {braced(series.labels)}"
         yield from _metrics(series)

@@ -1,4 +1,4 @@
-"""Why a span did not count, in words: one sentence for each reason there is."""
+"""Why a span did not count, in words: a sentence for each reason of our processors."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def stem_of(reason: str) -> str:
 
 
 def words_for(reason: str, processing: Processing) -> str:
-    """What ``reason`` means for a tenant with these settings."""
+    """What ``reason`` means for a tenant with these settings; empty for one without words."""
     graphs = processing.service_graphs
-    return _WORDS[stem_of(reason)].format(
+    return _WORDS.get(stem_of(reason), "").format(
         identifiers=", ".join(processing.host_info.host_identifiers),
         max_items=graphs.max_items,
         wait=format_duration(graphs.wait),

@@ -129,3 +129,18 @@ def test_configurations_in_the_documentation_are_good(tmp_path: Path) -> None:
 def test_yaml_in_the_documentation_is_yaml() -> None:
     for page, text in blocks("yaml"):
         assert list(yaml.safe_load_all(text)), page.name
+
+
+@pytest.mark.parametrize(
+    "page", ["coming-from-connectors.md", "missing-edges.md", "cardinality.md", "first-pipeline.md"]
+)
+def test_keys_and_metrics_that_a_page_advises_exist(page: str) -> None:
+    references = (DOCS / "configuration.md", DOCS / "metrics.md")
+    sources = (*references, *(ROOT / "processors").rglob("*.py"))
+    known = "".join(source.read_text() for source in sources)
+    advised = []
+    for row in re.findall(r"^\|(.+)\|$", (DOCS / page).read_text(), re.MULTILINE):
+        *_, last = row.split(" | ")
+        advised += re.findall(r"`\.?([a-z]\w*(?:_\w+|\.\w+)+)[`:{=]", last)
+    assert len(advised) > 2
+    assert [key for key in advised if key not in known] == []

@@ -91,6 +91,25 @@ def test_batches_do_not_change_what_it_counts(example: Any) -> None:
     assert sum((part.discarded for part in parts), Counter()) == whole.discarded
 
 
+@pytest.mark.parametrize(
+    ("file", "place"),
+    [
+        ("consumer/config/generator.py", "class ProcessorConfig("),
+        ("consumer/config/overrides.py", "ProcessorName = "),
+        ("consumer/config/tenants.py", "class Processing:"),
+        ("consumer/config/tenants.py", "def _settings("),
+        ("consumer/plans.py", "def _processors("),
+        ("consumer/config/reference.py", "_MEANINGS: "),
+        ("consumer/explain/reasons.py", "_WORDS = "),
+    ],
+)
+def test_the_places_that_the_page_sends_one_to_exist(file: str, place: str) -> None:
+    name = re.findall(r"\w+", place.removeprefix("class ").removeprefix("def "))[0]
+    assert f"`{file}`" in PAGE.read_text()
+    assert name in PAGE.read_text()
+    assert place in (PAGE.parents[1] / file).read_text()
+
+
 def test_a_pipeline_takes_it_like_any_other(example: Any) -> None:
     def open_plan(*arguments: Any) -> Plan:
         plan = Plan(*arguments)

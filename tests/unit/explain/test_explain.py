@@ -319,3 +319,4 @@ def test_every_reason_that_is_documented_has_words() -> None:
     assert len(reasons) > 8
     for reason in reasons:
         assert words_for(reason.replace("<kind>", "server"), processing)
+    assert words_for("fast", processing) == ""
