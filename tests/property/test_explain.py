@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,13 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 from consumer.config import Config
 from consumer.config.load import load_config
 from consumer.config.tenants import settings_by_tenant
-from consumer.explain import Explanation, explain, run_explain
-from consumer.explain.findings import SeriesSet
-from consumer.pipeline import ALL_PROCESSORS
+from consumer.explain import explain, run_explain
 from consumer.preview import run_preview
 from consumer.rehearsal import Rehearsal
+from tests.support.explained import PROCESSORS, ends, families_of, named, total
 from tests.support.graph_strategies import OPTIONS, Options, spans
 from tests.support.graphs import GraphRecord
 
-PROCESSORS = ["span-metrics", "service-graphs", "host-info"]
 SPAN_OPTIONS = st.fixed_dictionaries(
     {},
     optional={
@@ -39,7 +36,6 @@ SPAN_OPTIONS = st.fixed_dictionaries(
     },
 )  # fmt: skip
 FILES = st.lists(st.lists(st.lists(spans(), max_size=4), max_size=4), min_size=1, max_size=2)
-SERIES_OF_HISTOGRAM = re.compile(r"_(bucket|count|sum)$")
 
 
 class Case:
@@ -91,14 +87,11 @@ def test_spans_and_edges_add_up_to_the_series(
         run_preview(config, case.inputs, output=printed)
         told = io.StringIO()
         run_explain(config, case.inputs, as_json=True, output=told)
-    series = [json.loads(line) for line in printed.getvalue().splitlines()]
+    series = [json.loads(line) for line in printed.getvalue().split("\n") if line]
     assert ends(found)["span-metrics", "used"] == total(series, "traces_spanmetrics_calls_total")
     assert len(found.findings.edges) == total(series, "traces_service_graph_request_total")
-    assert set(named(found)) == {
-        (SERIES_OF_HISTOGRAM.sub("", one["name"]), frozenset(one["labels"].items() - le(one)))
-        for one in series
-    }
-    lines = [json.loads(line) for line in told.getvalue().splitlines()]
+    assert set(named(found)) == families_of(series)
+    lines = [json.loads(line) for line in told.getvalue().split("\n") if line]
     edges = {edge["edge"] for each in lines for edge in edges_of(each)}
     assert len(lines) == len(found.spans)
     assert edges == set(range(len(found.findings.edges)))
@@ -129,37 +122,6 @@ def test_every_span_ends_as_the_counts_say(
         for (_, processor, reason), count in outcome.discarded.items():
             counted[processor, reason] += count
     assert ends(found) == +counted
-
-
-def ends(found: Explanation) -> Counter[tuple[str, str]]:
-    """(processor, ``used`` or the reason) -> spans."""
-    counts = Counter[tuple[str, str]]()
-    for span in found.spans:
-        for processor, finding in found.findings.of(span.number).items():
-            if finding.is_used is not None:
-                counts[processor, "used" if finding.is_used else finding.reason] += 1
-            assert processor in {*PROCESSORS, ALL_PROCESSORS}
-    return counts
-
-
-def named(found: Explanation) -> Iterator[tuple[str, frozenset[tuple[str, str]]]]:
-    """(family, labels) of everything that a span or an edge counted in."""
-    sets: list[SeriesSet | None] = [edge.series for edge in found.findings.edges]
-    for span in found.spans:
-        for finding in found.findings.of(span.number).values():
-            sets += finding.series
-    for each in sets:
-        assert each is not None
-        for metric in each.metrics:
-            yield metric, frozenset(each.labels.items())
-
-
-def total(series: Sequence[Mapping[str, Any]], name: str) -> float:
-    return float(sum(one["value"] for one in series if one["name"] == name))
-
-
-def le(one: Mapping[str, Any]) -> set[tuple[str, str]]:
-    return {("le", one["labels"]["le"])} if "le" in one["labels"] else set()
 
 
 def edges_of(line: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
