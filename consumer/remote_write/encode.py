@@ -17,9 +17,9 @@ import struct
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain, starmap
+from itertools import accumulate, chain
 from operator import add
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import snappy
@@ -185,14 +185,16 @@ class _Pieces:
 
     def split(self) -> Sequence[EncodedRequest]:
         """Zero samples apart from the others, else two halves."""
-        zeros: list[tuple[bytes, bytes]] = []
-        values: list[tuple[bytes, bytes]] = []
+        zeros: list[_Series] = []
+        values: list[_Series] = []
         for rows, piece in self.pieces:
-            columns = (rows.labels, rows.zeros, rows.samples, rows.exemplars)
-            parts = zip(*(column[piece] for column in columns), strict=True)
-            for labels, zero, sample, exemplars in parts:
-                zeros += [(labels, zero)] if zero else []
-                values.append((labels, sample + exemplars))
+            native = int(rows.are_histograms)
+            for row in range(len(rows))[piece]:
+                labels, zero = rows.labels[row], rows.zeros[row]
+                if zero:
+                    zeros.append(_Series(labels, zero, native, 0))
+                told = rows.samples[row] + rows.exemplars[row]
+                values.append(_Series(labels, told, native, rows.exemplar_counts[row]))
         if zeros:
             return [_Part(zeros, zeros=True).request(), _Part(values).request()]
         return _Part(values).split()
@@ -202,14 +204,20 @@ class _Pieces:
         return ()
 
 
+class _Series(NamedTuple):
+    """One series as bytes, labels and sample; how many of it are histograms, or exemplars."""
+
+    labels: bytes
+    samples: bytes
+    histograms: int
+    exemplars: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Some series as bytes, labels and samples; all samples are zero samples, or none.
+    """Some series; all samples are zero samples, or none."""
 
-    How many of them are histograms and have exemplars nobody asks of a part.
-    """
-
-    series: list[tuple[bytes, bytes]]
+    series: list[_Series]
     zeros: bool = False
 
     def split(self) -> Sequence[EncodedRequest]:
@@ -226,9 +234,16 @@ class _Part:
 
     def request(self) -> EncodedRequest:
         """A request of all series."""
-        body = snappy.compress(b"".join(starmap(_time_series, self.series)))
+        series = (_time_series(each.labels, each.samples) for each in self.series)
         count = len(self.series)
-        return EncodedRequest(body, 0 if self.zeros else count, count, origin=self)
+        return EncodedRequest(
+            snappy.compress(b"".join(series)),
+            0 if self.zeros else count,
+            count,
+            histograms=sum(each.histograms for each in self.series),
+            exemplars=sum(each.exemplars for each in self.series),
+            origin=self,
+        )
 
 
 def _time_series(labels: bytes, samples: bytes) -> bytes:

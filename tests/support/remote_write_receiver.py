@@ -30,9 +30,14 @@ from typing import Any, Self
 from consumer.clock import SystemClock
 from tests.support.remote_write_messages import (
     V2_CONTENT_TYPE,
+    Exemplar,
+    Histogram,
     Labels,
     Series,
     Start,
+    details_of_v2,
+    exemplars_of,
+    histograms_of,
     parse,
     parse_v2,
 )
@@ -111,6 +116,8 @@ class Receiver:
         self.violations: list[str] = []
         self.requests: list[Received] = []
         self._stored: dict[str, dict[Labels, dict[int, float]]] = {}
+        self._histograms: dict[str, dict[Labels, list[Histogram]]] = {}
+        self._exemplars: dict[str, dict[Labels, list[Exemplar]]] = {}
         self._script: list[Reply] = []
         self._always: dict[str | None, Reply] = {}
         self._changed = Condition()
@@ -159,6 +166,20 @@ class Receiver:
             series = self._stored.get(tenant, {})
             return {labels: list(samples.items()) for labels, samples in series.items()}
 
+    def histograms(self, tenant: str = "") -> dict[Labels, list[Histogram]]:
+        """The native histograms that were taken, by series; they are among the samples too."""
+        with self._changed:
+            return {labels: list(each) for labels, each in self._of(self._histograms, tenant)}
+
+    def exemplars(self, tenant: str = "") -> dict[Labels, list[Exemplar]]:
+        """The exemplars that were taken, by series."""
+        with self._changed:
+            return {labels: list(each) for labels, each in self._of(self._exemplars, tenant)}
+
+    @staticmethod
+    def _of(stored: Mapping[str, Mapping[Labels, list[Any]]], tenant: str) -> list[Any]:
+        return [each for each in stored.get(tenant, {}).items() if each[1]]
+
     def wait_for(self, condition: Callable[[], object], timeout_s: float = 5.0) -> bool:
         """Wait until ``condition`` holds, looked at after each request."""
         with self._changed:
@@ -184,18 +205,19 @@ class Receiver:
             reply = Reply(self._v2_status) if is_v2 and not self.knows_v2 else None
             if reply is None:
                 reply = self._reply(tenant)
-                reply, more = self._take(tenant, series, reply, is_v2=is_v2)
+                reply, taken, more = self._take(tenant, series, reply)
                 faults += more
+                if taken or is_v2:
+                    stored = self._keep_details(tenant, taken, body, is_v2=is_v2)
+                    reply = replace(reply, headers={**stored, **reply.headers})
             self.violations += faults
             self._changed.notify_all()
         return Reply(status=400, body="\n".join(faults).encode()) if faults else reply
 
-    def _take(
-        self, tenant: str, series: Series, reply: Reply, *, is_v2: bool
-    ) -> tuple[Reply, list[str]]:
-        """Store what is to be stored; the reply, and what was wrong with the samples."""
+    def _take(self, tenant: str, series: Series, reply: Reply) -> tuple[Reply, Series, list[str]]:
+        """Store what is to be stored; the reply, what was stored, and what was wrong with it."""
         faults: list[str] = []
-        stored = 0
+        taken: Series = []
         if reply.partial is not None or 200 <= reply.status < 300:
             refused = [
                 (labels, time_ms)
@@ -208,9 +230,24 @@ class Receiver:
             else:
                 taken = series[: reply.partial]
                 faults = self._store(tenant, taken)
-                stored = sum(len(samples) for _, samples in taken)
-        written = {"X-Prometheus-Remote-Write-Samples-Written": str(stored)} if is_v2 else {}
-        return replace(reply, headers={**written, **reply.headers}), faults
+        return reply, taken, faults
+
+    def _keep_details(
+        self, tenant: str, taken: Series, body: bytes, *, is_v2: bool
+    ) -> Mapping[str, str]:
+        """Store what the series have besides samples; what a receiver of 2.0 says it wrote."""
+        details = details_of_v2(body) if is_v2 else (histograms_of(body), exemplars_of(body))
+        counts = []
+        stores: list[Any] = [self._histograms, self._exemplars]
+        found: Any
+        for stored, found in zip(stores, details, strict=True):
+            of_taken = {labels: found.get(labels, []) for labels, _ in taken}
+            counts.append(sum(map(len, of_taken.values())))
+            for labels, each in of_taken.items():
+                stored.setdefault(tenant, {}).setdefault(labels, []).extend(each)
+        histograms, exemplars = counts
+        samples = sum(len(samples) for _, samples in taken) - histograms
+        return _written(samples, histograms, exemplars) if is_v2 else {}
 
     def _reply(self, tenant: str) -> Reply:
         for index, reply in enumerate(self._script):
@@ -231,6 +268,11 @@ class Receiver:
                 else:
                     known[time_ms] = value
         return faults
+
+
+def _written(samples: int, histograms: int, exemplars: int) -> dict[str, str]:
+    kinds = {"Samples": samples, "Histograms": histograms, "Exemplars": exemplars}
+    return {f"X-Prometheus-Remote-Write-{kind}-Written": str(n) for kind, n in kinds.items()}
 
 
 def is_stale(value: float) -> bool:
