@@ -9,8 +9,11 @@ from typing import TextIO
 from consumer.explain.findings import Finding, FoundEdge, SeriesSet
 from consumer.explain.report import Report, seconds
 from consumer.explain.spans import SeenSpan
+from consumer.text_table import aligned
+from processors.service_graphs import ServiceGraphs
 from processors.service_graphs.edges import MESSAGING
 
+_CAUSES_SHOWN = 20
 _TRANSIT = "_messaging_system_seconds"
 
 
@@ -61,7 +64,7 @@ def _told(report: Report, span: SeenSpan) -> Iterator[str]:
     for name, finding in found.items():
         yield from _finding(report, span, name, finding)
     for hint in report.hints(span):
-        yield f"  hint: {hint}"
+        yield f"  hint: {hint.text}"
 
 
 def _finding(report: Report, span: SeenSpan, name: str, finding: Finding) -> Iterator[str]:
@@ -115,6 +118,22 @@ def _summary(report: Report, spans: Sequence[SeenSpan]) -> Iterator[str]:
     for name, counts in ends.items():
         listed = ", ".join(f"{number} {end}" for end, number in counts.most_common())
         yield f"  {name}: {listed}"
+    causes = Counter(_causes(report, spans))
+    if causes:
+        yield "spans that made no edge"
+        rows = [(*row, number) for row, number in causes.most_common(_CAUSES_SHOWN)]
+        yield from aligned(("service", "reason", "cause", "spans"), rows, left=3)
+        if len(causes) > _CAUSES_SHOWN:
+            yield f"  {len(causes) - _CAUSES_SHOWN} more rows like these"
+
+
+def _causes(report: Report, spans: Sequence[SeenSpan]) -> Iterator[tuple[str, str, str]]:
+    """(service, reason, cause) of each of ``spans`` that could have made an edge and did not."""
+    for span in spans:
+        finding = report.of(span).get(ServiceGraphs.name)
+        causes = [hint.cause for hint in report.hints(span) if hint.cause]
+        if finding is not None and causes:
+            yield span.service or "", finding.reason, causes[0]
 
 
 def _counted(number: int, noun: str) -> str:

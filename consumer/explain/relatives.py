@@ -6,6 +6,7 @@ Hints for whoever looks for the cause; what became of the span is decided elsewh
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from consumer.config.tenants import TenantSettings
 from consumer.explain.findings import Findings
@@ -19,10 +20,18 @@ _NS_PER_MS = 1_000_000
 _ALONE = ("unpaired", "store_full", "forgotten")
 
 
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A sentence about a span. ``cause``: why it made no edge, in words without names or ids."""
+
+    text: str
+    cause: str = ""
+
+
 def hints(
     span: SeenSpan, spans: SeenSpans, findings: Findings, settings: TenantSettings
-) -> Iterator[str]:
-    """Sentences about ``span``, none where there is nothing to say."""
+) -> Iterator[Hint]:
+    """What there is to say about ``span``."""
     graphs = settings.processing.service_graphs
     yield from _about_clocks(span, spans)
     yield from _about_slack(span, spans, settings.slack_ms)
@@ -40,69 +49,77 @@ def hints(
         yield _about_children(span, spans, findings)
         peers = graphs.peer_attributes
         if peers and stem_of(finding.reason) == "unpaired":
-            yield f"none of its attributes {', '.join(peers)} names who it called"
+            yield Hint(f"none of its attributes {', '.join(peers)} names who it called")
 
 
-def _about_slack(span: SeenSpan, spans: SeenSpans, slack_ms: int) -> Iterator[str]:
+def _about_slack(span: SeenSpan, spans: SeenSpans, slack_ms: int) -> Iterator[Hint]:
     before_ns = spans.before_record_ns(span)
     if before_ns > slack_ms * _NS_PER_MS:
-        yield (
+        yield Hint(
             f"it ended {_seconds(before_ns)} before the last span of its record; a worker discards "
             f"what ended more than {format_duration(slack_ms)} before its record was written"
         )
 
 
-def _about_wait(client: SeenSpan, server: SeenSpan, wait_ms: int) -> Iterator[str]:
+def _about_wait(client: SeenSpan, server: SeenSpan, wait_ms: int) -> Iterator[Hint]:
     apart_ns = abs(client.end_ns - server.end_ns)
     is_one_record = (client.file, client.record) == (server.file, server.record)
     if apart_ns > wait_ms * _NS_PER_MS and not is_one_record:
-        yield (
+        yield Hint(
             f"it ended {_seconds(apart_ns)} apart from the client's span; a worker pairs them only "
             f"if their records were written within {format_duration(wait_ms)}"
         )
 
 
-def _about_clocks(span: SeenSpan, spans: SeenSpans) -> Iterator[str]:
+def _about_clocks(span: SeenSpan, spans: SeenSpans) -> Iterator[Hint]:
     if span.end_ns < span.start_ns:
-        yield "it ends before it starts, so it lasted 0 s"
+        yield Hint("it ends before it starts, so it lasted 0 s")
     for parent in spans.parents_of(span):
         if is_of_one_trace(parent, span) and span.start_ns < parent.start_ns:
             early_ns = parent.start_ns - span.start_ns
-            yield f"it starts {_seconds(early_ns)} before its parent: their clocks differ"
+            yield Hint(f"it starts {_seconds(early_ns)} before its parent: their clocks differ")
 
 
-def _about_parent(span: SeenSpan, spans: SeenSpans, findings: Findings) -> str:
+def _about_parent(span: SeenSpan, spans: SeenSpans, findings: Findings) -> Hint:
     if not span.parent_id:
-        return "it has no parent"
+        return Hint("it has no parent", "no parent")
     parents = spans.parents_of(span)
     if not parents:
-        return f"its parent {span.parent_id} is not in the input: not sent, or sampled out"
+        text = f"its parent {span.parent_id} is not in the input: not sent, or sampled out"
+        return Hint(text, "parent not in the input")
     related = [parent for parent in parents if is_of_one_trace(parent, span)]
     if not related:
-        there = parents[0]
-        what = "another tenant" if there.trace_id == span.trace_id else "another trace"
-        return f"a span with the id of its parent is in the input, but of {what}"
+        of_trace = parents[0].trace_id == span.trace_id
+        other = "another tenant" if of_trace else "another trace"
+        text = f"a span with the id of its parent is in the input, but of {other}"
+        return Hint(text, f"parent of {other}")
     parent = related[0]
     if parent.kind not in CLIENTS:
-        return (
+        return Hint(
             f"its parent {_called(parent)} is of kind {parent.kind}; "
-            "only client and producer spans can be the other half"
+            "only client and producer spans can be the other half",
+            f"parent is {parent.kind}",
         )
-    return f"its parent {_called(parent)} is in the input, but {_end(parent, findings)}"
+    end = _end(parent, findings)
+    text = f"its parent {_called(parent)} is in the input, but {end.text}"
+    return Hint(text, f"parent {end.cause}")
 
 
-def _about_children(span: SeenSpan, spans: SeenSpans, findings: Findings) -> str:
+def _about_children(span: SeenSpan, spans: SeenSpans, findings: Findings) -> Hint:
     children = spans.children_of(span)
     if not children:
-        return "no span in the input names it as its parent"
+        return Hint("no span in the input names it as its parent", "no child in the input")
     servers = [child for child in children if child.kind in SERVERS]
     if not servers:
         kinds = ", ".join(sorted({child.kind for child in children}))
-        return (
+        return Hint(
             f"the spans that name it as their parent are of kind {kinds}; "
-            "only server and consumer spans can be the other half"
+            "only server and consumer spans can be the other half",
+            f"child is {kinds}",
         )
-    return f"{_called(servers[0])} names it as its parent, but {_end(servers[0], findings)}"
+    end = _end(servers[0], findings)
+    text = f"{_called(servers[0])} names it as its parent, but {end.text}"
+    return Hint(text, f"child {end.cause}")
 
 
 def _called(span: SeenSpan) -> str:
@@ -110,14 +127,16 @@ def _called(span: SeenSpan) -> str:
     return f"{span.name!r}{of_service} ({span.span_id})"
 
 
-def _end(span: SeenSpan, findings: Findings) -> str:
+def _end(span: SeenSpan, findings: Findings) -> Hint:
     """What became of a span that could have been the other half."""
     if span.service is None:
-        return "that has no service.name"
+        return Hint("that has no service.name", "has no service.name")
     finding = findings.of(span.number).get(ServiceGraphs.name)
     if finding is None or finding.is_used is None:
-        return WAITS.replace("it waits", "that waits")
-    return "the two did not meet" if finding.is_used else f"that was discarded: {finding.reason}"
+        return Hint(WAITS.replace("it waits", "that waits"), "waits")
+    if finding.is_used:
+        return Hint("the two did not meet", "met another")
+    return Hint(f"that was discarded: {finding.reason}", f"discarded: {finding.reason}")
 
 
 def _seconds(nanos: int) -> str:

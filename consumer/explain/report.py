@@ -11,7 +11,7 @@ import orjson
 from consumer.config.tenants import Processing, SettingsByTenant
 from consumer.explain.findings import Finding, Findings, FoundEdge, SeriesSet
 from consumer.explain.reasons import WAITS, words_for
-from consumer.explain.relatives import hints
+from consumer.explain.relatives import Hint, hints
 from consumer.explain.spans import SeenSpan, SeenSpans
 from consumer.pipeline import ALL_PROCESSORS
 from consumer.plans import Plan
@@ -25,7 +25,7 @@ class Report:
     spans: SeenSpans
     findings: Findings
     tenants: SettingsByTenant
-    _processors: dict[Processing, tuple[str, ...]] = field(default_factory=dict)
+    _processors: dict[Processing, tuple[str, ...]] = field(default_factory=dict, init=False)
 
     def of(self, span: SeenSpan) -> Mapping[str, Finding]:
         """By processor, each that is on for the tenant, what it did with ``span``.
@@ -43,7 +43,7 @@ class Report:
             return WAITS
         return "" if finding.is_used else words_for(finding.reason, self._processing(span))
 
-    def hints(self, span: SeenSpan) -> Sequence[str]:
+    def hints(self, span: SeenSpan) -> Sequence[Hint]:
         """What else there is to say about ``span``."""
         return [*hints(span, self.spans, self.findings, self.tenants.for_tenant(span.tenant))]
 
@@ -86,7 +86,7 @@ def _line(report: Report, span: SeenSpan) -> dict[str, Any]:
         "processors": {
             name: _finding(report, span, finding) for name, finding in report.of(span).items()
         },
-        "hints": report.hints(span),
+        "hints": [{"text": hint.text, "cause": hint.cause or None} for hint in report.hints(span)],
     }
 
 

@@ -14,13 +14,13 @@ from consumer.forecast.answers import (
     LimitsForecast,
     TableCount,
 )
+from consumer.text_table import Cells, aligned
 from processors.delta import Instrument
 
 SETTLED = 0.95
 """Of the series in the first half of the input: more of the same adds few."""
 
 _LABELS_SHOWN = 10
-Cells = Sequence[object]
 
 
 def write_json(answers: Forecast, output: TextIO) -> None:
@@ -70,7 +70,7 @@ def _metrics(tables: Sequence[TableCount]) -> Iterator[str]:
         (_named(each), each.label_sets, each.series_each, each.series)
         for each in sorted(families, key=lambda family: -family.series)
     ]
-    yield from _aligned(("metric", "label sets", "series each", "series"), rows)
+    yield from aligned(("metric", "label sets", "series each", "series"), rows)
 
 
 def _named(family: FamilyCount) -> str:
@@ -86,7 +86,7 @@ def _labels(table: TableCount) -> Iterator[str]:
         (label.name, label.values, label.series_without, _share(label.series_without, table))
         for label in table.labels[:_LABELS_SHOWN]
     ]
-    yield from _aligned(("label", "values", "series without it", "that is"), rows)
+    yield from aligned(("label", "values", "series without it", "that is"), rows)
 
 
 def _share(series: int, table: TableCount) -> str:
@@ -102,7 +102,7 @@ def _dimensions(answers: Forecast, top: int) -> Iterator[str]:
     yield "series of a processor with one more dimension"
     now: list[Cells] = [("(none)", "", "", *answers.of_processor.values())]
     rows = [_cost(cost, answers) for cost in shown]
-    yield from _aligned(("attribute", "on spans", "values", *processors), now + rows)
+    yield from aligned(("attribute", "on spans", "values", *processors), now + rows)
     left = len(answers.dimensions) - len(shown) + answers.attributes_left_out
     if left:
         yield f"  {left} more attributes, which cost less or are of fewer spans (--top, --json)"
@@ -137,15 +137,6 @@ def _limits(forecast: LimitsForecast, series: int) -> Iterator[str]:
             f"  max_cardinality_per_label {limits.max_cardinality_per_label}: "
             + (f"too many values: {labels}" if labels else "no label has as many values")
         )
-
-
-def _aligned(header: Cells, rows: Sequence[Cells]) -> Iterator[str]:
-    """Columns: the first to the left, numbers to the right."""
-    texts = [[str(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    for first, *others in texts:
-        cells = [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
-        yield "  " + "  ".join([first.ljust(widths[0]), *cells]).rstrip()
 
 
 def _document(answers: Forecast) -> dict[str, Any]:

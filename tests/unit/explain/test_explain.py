@@ -66,7 +66,7 @@ class Case:
     def graph(self, *parts: ResourceSpans) -> list[dict[str, Any]]:
         """What service graphs did with each span, with the hints."""
         return [
-            {**line["processors"]["service-graphs"], "hints": line["hints"]}
+            {**line["processors"]["service-graphs"], "hints": texts(line)}
             for line in self.lines(*parts)
         ]
 
@@ -74,6 +74,10 @@ class Case:
 @pytest.fixture
 def case(tmp_path: Path) -> Case:
     return Case(tmp_path)
+
+
+def texts(line: Mapping[str, Any]) -> list[str]:
+    return [hint["text"] for hint in line["hints"]]
 
 
 def half(service: str | None, kind: int, own: int, parent: int | None = None, **more: Any) -> Any:
@@ -261,7 +265,7 @@ def test_spans_that_end_long_before_their_record_may_be_outside_the_slack(case: 
         GraphRecord([half("a", SERVER, 1), half("a", SERVER, 2, end_time_unix_nano=late)]).value()
     )
     early, last = case.lines()
-    [hint] = early["hints"]
+    [hint] = texts(early)
     assert hint.startswith("it ended 59.95 s before the last span of its record; ")
     assert hint.endswith("what ended more than 30s before its record was written")
     assert last["hints"] == []
@@ -309,6 +313,23 @@ def test_one_trace_can_be_asked_for_as_people_write_its_id(case: Case) -> None:
         case.lines(*parts, trace_id="99")
     with pytest.raises(InputError, match="trace xyz: expected up to 32 hexadecimal digits"):
         case.lines(*parts, trace_id="xyz")
+
+
+def test_spans_without_an_edge_are_added_up_by_service_and_cause(case: Case) -> None:
+    told = case.told(
+        half("a", INTERNAL, 1),
+        half("a", SERVER, 2, 1),
+        half("a", SERVER, 3, 1),
+        half("b", SERVER, 4, 9),
+        half("c", CLIENT, 5),
+    )
+    assert told.partition("spans that made no edge\n")[2].splitlines() == [
+        "  service  reason           cause                    spans",
+        "  a        unpaired_server  parent is internal           2",
+        "  b        unpaired_server  parent not in the input      1",
+        "  c        unpaired_client  no child in the input        1",
+    ]
+    assert "spans that made no edge" not in case.told(half("a", SERVER, 1))
 
 
 def test_every_reason_that_is_documented_has_words() -> None:
