@@ -58,13 +58,19 @@ class SpanTime:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Records with their effective times, and those that they are shown with (int64[n])."""
+    """Records with their effective times, and those that they are shown with (int64[n]).
+
+    ``counted`` (bool[n]): those that are read for the first time. ``rebuilt``: lanes that
+    have nothing to read again any more -> their clock then.
+    """
 
     records: Sequence[IncomingRecord]
     lane: Times
     offset: Times
     effective: Times
     shown: Times
+    counted: Mask
+    rebuilt: Mapping[int, int]
 
 
 class SpanSide:
@@ -96,12 +102,11 @@ class SpanSide:
     def push(self, records: Sequence[IncomingRecord], now_ms: int) -> Iterator[Ticked]:
         """Process records, in order within each lane."""
         batch = self._timed(records, now_ms)
-        counted = self._counted(batch)
+        counted = batch.counted
         if not counted.all():
             yield from self._replay(batch, np.flatnonzero(~counted))
-        for lane in np.unique(batch.lane[counted]).tolist():
-            if self.lanes[lane].rebuilds_until is not None:
-                yield from self._finish_rebuilding(lane)
+        for lane, clock_ms in batch.rebuilt.items():
+            yield self._rebuilt(lane, clock_ms)
         ticks = batch.effective // self.time.base_ms
         for tick in np.unique(ticks[counted]).tolist():
             rows = np.flatnonzero(counted & (ticks == tick))
@@ -116,7 +121,7 @@ class SpanSide:
         """Nothing older than ``time_ms`` will come in ``lane``, which is read to its end."""
         state = self.lanes[lane]
         if state.rebuilds_until is not None:
-            yield from self._finish_rebuilding(lane)
+            yield self._rebuilt(lane, state.rebuilt())
         state.reach(time_ms)
         yield from self.settle(lane)
 
@@ -148,23 +153,25 @@ class SpanSide:
         offsets = np.array([record.offset for record in records], np.int64)
         times_ms = np.array([record.time_ms or now_ms for record in records], np.int64)
         effective = np.empty(len(records), np.int64)
+        counted = np.ones(len(records), np.bool_)
+        rebuilt: dict[int, int] = {}
         for lane in np.unique(lanes).tolist():
-            rows = np.flatnonzero(lanes == lane)
-            state = self.lanes[lane]
-            told_ms = self._ticks.get(lane, 0) - self.time.base_ms
-            late = times_ms[rows][times_ms[rows] < told_ms]
-            self._late += (told_ms - late).tolist()
-            effective[rows] = state.take(offsets[rows], times_ms[rows], latest_ms)
-        shown = np.minimum(times_ms, effective)
-        return _Batch(records, lanes, offsets, effective, shown)
-
-    def _counted(self, batch: _Batch) -> Mask:
-        """Which records are read for the first time (bool[n])."""
-        counted = np.ones(len(batch.records), np.bool_)
-        for lane, state in self.lanes.items():
+            state, rows = self.lanes[lane], np.flatnonzero(lanes == lane)
             if state.rebuilds_until is not None:
-                counted &= (batch.lane != lane) | (batch.offset >= state.rebuilds_until)
-        return counted
+                again = rows[offsets[rows] < state.rebuilds_until]
+                rows = rows[len(again) :]
+                counted[again] = False
+                if len(again):
+                    effective[again] = state.take(offsets[again], times_ms[again], latest_ms)
+                if len(rows):
+                    rebuilt[lane] = state.rebuilt()
+            if len(rows):
+                told_ms = self._ticks.get(lane, 0) - self.time.base_ms
+                late = times_ms[rows][times_ms[rows] < told_ms]
+                self._late += (told_ms - late).tolist()
+                effective[rows] = state.take(offsets[rows], times_ms[rows], latest_ms)
+        shown = np.minimum(times_ms, effective)
+        return _Batch(records, lanes, offsets, effective, shown, counted, rebuilt)
 
     def _replay(self, batch: _Batch, rows: Rows) -> Iterator[Ticked]:
         """Read again what counted before: the halves of edges wait once more."""
@@ -181,10 +188,10 @@ class SpanSide:
                     yield Ticked(0, outcome, is_replay=True)
                 yield Ticked(0, self._process(batch, part, bury=_leave), is_replay=True)
 
-    def _finish_rebuilding(self, lane: int) -> Iterator[Ticked]:
-        clock_ms = self.lanes[lane].rebuilt()
+    def _rebuilt(self, lane: int, clock_ms: int) -> Ticked:
+        """Nothing of what counted is left to be read again; the clock stood at ``clock_ms``."""
         self._ticks[lane] = tick_of(clock_ms, self.time.base_ms)
-        yield Ticked(0, self._pipeline.advance(lane, clock_ms), is_replay=True)
+        return Ticked(0, self._pipeline.advance(lane, clock_ms), is_replay=True)
 
     def _cross(self, lane: int, tick_ms: int) -> Iterator[Ticked]:
         """Let the lane enter ``tick_ms``: what expires on the way counts in its own tick."""

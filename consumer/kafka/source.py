@@ -207,10 +207,14 @@ class SpanSource:
     def low_offset(self, partition: int) -> int:
         """The first offset that is still there, asked of the brokers. Raises StoppedError."""
         place = TopicPartition(self._settings.topic, partition)
-        try:
-            return int(self._consumer.get_watermark_offsets(place, METADATA_TIMEOUT_S)[0])
-        except KafkaException as error:
-            raise StoppedError(f"{self._settings.topic}/{partition}: {error}") from error
+        for attempt in range(_ATTEMPTS):
+            try:
+                return int(self._consumer.get_watermark_offsets(place, METADATA_TIMEOUT_S)[0])
+            except KafkaException as error:
+                _log.warning("kafka: %s/%d: %s", place.topic, partition, error)
+                if attempt < _ATTEMPTS - 1:
+                    self._consumer.list_topics(place.topic, METADATA_TIMEOUT_S)
+        raise StoppedError(f"{place.topic}/{partition}: the first offset is not known")
 
     def begin_again(self) -> None:
         """Read on from what the group keeps; the listener is told as if partitions had come."""
@@ -317,6 +321,7 @@ _STOPPING = frozenset(
     {
         ClientError._AUTO_OFFSET_RESET,  # noqa: SLF001  librdkafka's own name
         ClientError._FENCED,  # noqa: SLF001
+        ClientError._FATAL,  # noqa: SLF001
         ClientError.TOPIC_AUTHORIZATION_FAILED,
         ClientError.GROUP_AUTHORIZATION_FAILED,
         ClientError.FENCED_INSTANCE_ID,

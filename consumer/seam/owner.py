@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from consumer.clock import Clock
@@ -20,8 +20,8 @@ from consumer.kafka.source import Committed, SpanSource
 from consumer.kafka.transactions import AbortedError, GroupOffsets, PlacedRecord, Transactions
 from consumer.registry import Registry
 from consumer.remote_write.delivery import Delivery
-from consumer.remote_write.series import SeriesBlock, Tick
 from consumer.seam.columns import FormatError
+from consumer.seam.joining import Joiner
 from consumer.seam.shard import Shard, Told
 from consumer.seam.shares import shares_of
 from consumer.seam.snapshots import Kept, entries_of, kept_of, written_entry
@@ -29,6 +29,9 @@ from consumer.telemetry.reporter import Reporter
 
 TICKS_A_TURN = 16
 """So that the loop turns while many ticks are made up for."""
+
+WAIT_S = 0.02
+"""Between two looks at whether something was delivered."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +68,13 @@ class _Owned:
     chunks: int
     covered: int | None = None
     """The offset of the last snapshot."""
+    told_ms: int = 0
+    """The last tick with samples that was given to the sender."""
     told_written_ms: int = 0
+
+    def can_be_kept(self) -> bool:
+        """Whether a snapshot holds nothing that a successor would have to tell again."""
+        return self.shard.is_complete and self.shard.written_ms >= self.told_ms
 
 
 @dataclass(slots=True)
@@ -87,6 +96,7 @@ class Owner:
         self._base_ms = base_ms
         self._shards: dict[int, _Owned] = {}
         self._under_way: deque[_UnderWay] = deque()
+        self._joiner = Joiner()
         self._is_paused = False
         self._is_over = False
 
@@ -140,9 +150,9 @@ class Owner:
         """Tell and deliver what is complete, within the time that is given."""
         while self._parts.sink.blocked is None and self._tell():
             pass
-        clock = self._parts.clock
-        while self._under_way and clock.monotonic_s() < deadline_s:
-            self._under_way[0].delivery.wait(min(0.05, deadline_s - clock.monotonic_s()))
+        self._settle()
+        while self._under_way and self._parts.clock.monotonic_s() < deadline_s:
+            self._parts.clock.sleep_s(WAIT_S)
             self._settle()
 
     def close(self) -> None:
@@ -169,6 +179,7 @@ class Owner:
         """Drop the shards: others own them already (called from ``poll``)."""
         for number in partitions:
             self._shards.pop(number, None)
+            self._joiner.forget(number)
         _log.info("shards gone", extra={"shards": sorted(partitions)})
         self._parts.reporter.shards(len(self._shards))
 
@@ -229,11 +240,14 @@ class Owner:
         for number, owned in self._shards.items():
             if owned.shard.oldest_ms == tick_ms:
                 of_shard = owned.shard.tell(self._parts.clock.now_ms() - self._settings.max_age_ms)
-                if of_shard is not None:
+                if of_shard is not None and of_shard.ticks:
+                    owned.told_ms = tick_ms
                     told[number] = of_shard
-        for tick in _joined(told.values()):
+        ticks = list(self._joiner.join({number: each.ticks for number, each in told.items()}))
+        for tick in ticks:
             delivery = self._parts.sink.submit(tick)
-            self._under_way.append(_UnderWay(tick_ms, delivery, list(told)))
+            shards = list(told) if tick is ticks[-1] else []
+            self._under_way.append(_UnderWay(tick_ms, delivery, shards))
         self._parts.reporter.ticked(self._parts.clock.monotonic_s() - began_s)
         return True
 
@@ -257,7 +271,7 @@ class Owner:
     def _take_due_snapshot(self) -> None:
         now_ms = self._parts.clock.now_ms()
         for number, owned in self._shards.items():
-            if now_ms >= owned.snapshot_due_ms and owned.shard.is_complete:
+            if now_ms >= owned.snapshot_due_ms and owned.can_be_kept():
                 owned.snapshot_due_ms = now_ms + self._settings.snapshot_ms
                 self._snapshot(number)
                 return
@@ -265,7 +279,7 @@ class Owner:
     def _snapshot(self, number: int) -> None:
         """Write the state of a shard, unless it is the one that is written already."""
         owned = self._shards[number]
-        if not owned.shard.is_complete or owned.covered == owned.shard.next_offset:
+        if not owned.can_be_kept() or owned.covered == owned.shard.next_offset:
             return
         began_s = self._parts.clock.monotonic_s()
         entries = list(entries_of(owned.shard.dump(), owned.chunks))
@@ -285,15 +299,3 @@ class Owner:
         owned.told_written_ms = owned.shard.written_ms
         owned.chunks = sum(each.value is not None for each in entries) - 1
         self._parts.reporter.snapshot(self._parts.clock.monotonic_s() - began_s, size_bytes)
-
-
-def _joined(told: Collection[Told]) -> Iterator[Tick]:
-    """The ticks of many shards, one for each time: shards share no series."""
-    by_time: dict[int, dict[str, list[SeriesBlock]]] = {}
-    for of_shard in told:
-        for tick in of_shard.ticks:
-            tenants = by_time.setdefault(tick.time_ms, {})
-            for tenant, blocks in tick.tenants.items():
-                tenants.setdefault(tenant, []).extend(blocks)
-    for time_ms in sorted(by_time):
-        yield Tick(time_ms, by_time[time_ms])

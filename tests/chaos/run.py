@@ -207,7 +207,7 @@ class Stage:
         end_ms = truth.end_ms()
         stage = fleet.scene.name
         if self._run.guarantee == EXACTLY_ONCE:
-            at = f'timestamp({{stage="{stage}"}}) == {end_ms / 1000}'
+            at = f'last_over_time({{stage="{stage}"}}[1s])'
 
             def is_there() -> bool:
                 fleet.tend()
