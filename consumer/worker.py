@@ -111,6 +111,7 @@ class Worker:
         """Read on from what is committed: nothing since then counts."""
         for outcome in self._spans.forget(list(self._spans.lanes)):
             self._reporter.processed(outcome, pending=self._pipeline.pending())
+        self._ahead = frozenset()
         self._seam.begin_again()
         self._source.begin_again()
 

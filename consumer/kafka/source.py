@@ -194,31 +194,10 @@ class SpanSource:
             return first, self._next.get(partition, first)
         return first, end
 
-    def partitions(self) -> int:
-        """How many partitions the topic has, asked of the brokers. Raises StoppedError."""
-        topic = self._settings.topic
-        try:
-            return len(
-                self._consumer.list_topics(topic, METADATA_TIMEOUT_S).topics[topic].partitions
-            )
-        except KafkaException as error:
-            raise StoppedError(f"{topic}: {error}") from error
-
-    def low_offset(self, partition: int) -> int:
-        """The first offset that is still there, asked of the brokers. Raises StoppedError."""
-        place = TopicPartition(self._settings.topic, partition)
-        for attempt in range(_ATTEMPTS):
-            try:
-                return int(self._consumer.get_watermark_offsets(place, METADATA_TIMEOUT_S)[0])
-            except KafkaException as error:
-                _log.warning("kafka: %s/%d: %s", place.topic, partition, error)
-                if attempt < _ATTEMPTS - 1:
-                    self._consumer.list_topics(place.topic, METADATA_TIMEOUT_S)
-        raise StoppedError(f"{place.topic}/{partition}: the first offset is not known")
-
     def begin_again(self) -> None:
         """Read on from what the group keeps; the listener is told as if partitions had come."""
         partitions = self._partitions(self._assigned)
+        self._held = frozenset()
         self._consumer.incremental_unassign(partitions)
         self._begin(partitions)
 

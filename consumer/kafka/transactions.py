@@ -84,6 +84,17 @@ class Transactions:
             raise AbortedError(error.args[0].str()) from error
         return size_bytes
 
+    def partitions(self, topic: str) -> int:
+        """How many partitions ``topic`` has. Raises :class:`StoppedError`."""
+        found = 0
+        try:
+            found = len(self._producer.list_topics(topic, CALL_TIMEOUT_S).topics[topic].partitions)
+        except KafkaException as error:
+            raise StoppedError(f"{topic}: {error.args[0].str()}") from error
+        if not found:
+            raise StoppedError(f"{topic}: the brokers show no partition of it")
+        return found
+
     def _write(self, record: PlacedRecord) -> int:
         while True:
             try:

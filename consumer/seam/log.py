@@ -108,7 +108,7 @@ class LogSeam:
 
     def open(self, committed: Mapping[int, Committed]) -> Mapping[int, Resumption]:
         """Where lanes go on, as it was noted with their offsets. Raises StoppedError."""
-        self._lanes = self._source.partitions()
+        self._lanes = self._transactions.partitions(self._settings.span_topic)
         found: dict[int, Resumption] = {}
         for lane, each in committed.items():
             try:

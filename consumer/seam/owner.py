@@ -189,7 +189,7 @@ class Owner:
         registry.limit(*shares_of(self._tenants, self._settings.shards))
         shard = Shard(registry, self._tenants, self._base_ms)
         shard.written_ms = kept.written_ms
-        low = self._source.low_offset(number)
+        low = self._parts.snapshots.low_offset(self._settings.deltas_topic, number)
         place = f"{self._settings.snapshot_topic}/{number}"
         try:
             if kept.snapshot is not None:
@@ -211,7 +211,7 @@ class Owner:
             return kept_of(self._parts.snapshots.read(number))
         except FormatError as error:
             place = f"{self._settings.snapshot_topic}/{number}"
-            if self._source.low_offset(number) == 0:
+            if self._parts.snapshots.low_offset(self._settings.deltas_topic, number) == 0:
                 _log.warning(
                     "%s: %s; all deltas are still there, they are read again", place, error
                 )

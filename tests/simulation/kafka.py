@@ -123,12 +123,6 @@ class SimSource:
     def hold(self, partitions: Collection[int]) -> None:
         self._held = frozenset(partitions)
 
-    def low_offset(self, _partition: int) -> int:
-        return 0
-
-    def partitions(self) -> int:
-        return len(self._logs)
-
     def membership(self) -> Membership:
         return Membership(self._group, self._member, self._joined)
 
@@ -205,6 +199,9 @@ class SimTransactions:
         self._cluster.crash_point()
         return sum(len(record.value or b"") for record in written)
 
+    def partitions(self, topic: str) -> int:
+        return len(self._cluster.topics[topic])
+
     def _write(self, record: PlacedRecord) -> None:
         if record.topic == "deltas":
             log = self._cluster.topics["deltas"][record.partition]
@@ -224,3 +221,6 @@ class SimSnapshots:
 
     def read(self, partition: int) -> Mapping[bytes, bytes]:
         return dict(self._cluster.snapshots[partition])
+
+    def low_offset(self, _topic: str, _partition: int) -> int:
+        return 0
