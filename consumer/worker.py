@@ -126,9 +126,11 @@ class Worker:
 
     def _take(self, made: Iterable[Ticked]) -> None:
         for ticked in made:
-            if not ticked.is_replay:
-                self._seam.add(ticked)
-                self._reporter.processed(ticked.outcome, pending=self._pipeline.pending())
+            if ticked.is_replay:
+                self._reporter.read_again(ticked.outcome.records.total())
+                continue
+            self._seam.add(ticked)
+            self._reporter.processed(ticked.outcome, pending=self._pipeline.pending())
 
     def _bury(self, record: IncomingRecord, reason: str, text: str) -> None:
         origin = origin_of(record, self._settings.topic)

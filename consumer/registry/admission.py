@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,23 @@ class Usage:
     series_demand: int
     entities: int
     entities_demand: int
+
+    def __add__(self, other: Usage) -> Usage:
+        """What the tenant has, and may have, in two registries."""
+        one, two = self.limits, other.limits
+        limits = replace(
+            one,
+            max_active_series=one.max_active_series + two.max_active_series,
+            max_active_entities=one.max_active_entities + two.max_active_entities,
+        )
+        return Usage(
+            limiter=self.limiter,
+            limits=limits,
+            series=self.series + other.series,
+            series_demand=self.series_demand + other.series_demand,
+            entities=self.entities + other.entities,
+            entities_demand=self.entities_demand + other.entities_demand,
+        )
 
 
 class Limits:

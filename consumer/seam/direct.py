@@ -175,7 +175,7 @@ class DirectSeam:
         covered = self._coverage.before(closed.tick_ms, lanes) if self._is_safe() else {}
         self._flusher.tick(closed.tick_ms, covered)
         self._reporter.ticked(self._clock.monotonic_s() - began_s)
-        self._reporter.series(self.registry)
+        self._reporter.series(self.registries())
 
     def _last_tick(self, lanes: Lanes) -> None:
         """As of the clock of the lane that is furthest ahead: no delta is of a later time."""

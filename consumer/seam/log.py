@@ -165,9 +165,9 @@ class LogSeam:
 
     def _commit(self, lanes: Lanes) -> bool:
         """Deltas, progress and offsets as one; whether that worked."""
+        self._committed_ms = self._clock.now_ms()
         if not self._is_safe():
             return False
-        self._committed_ms = self._clock.now_ms()
         moved = dict(self._moved(lanes))
         records = self._records(moved)
         notes = {lane: Committed(at.next_offset, write_note(at)) for lane, at in moved.items()}

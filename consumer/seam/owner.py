@@ -249,6 +249,7 @@ class Owner:
             shards = list(told) if tick is ticks[-1] else []
             self._under_way.append(_UnderWay(tick_ms, delivery, shards))
         self._parts.reporter.ticked(self._parts.clock.monotonic_s() - began_s)
+        self._parts.reporter.series(self.registries().values())
         return True
 
     def _settle(self) -> None:

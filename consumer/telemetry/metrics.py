@@ -131,6 +131,15 @@ class PartitionMetrics:
             "held_partitions", "Partitions that wait until the slowest has caught up."
         )
 
+        self._read_again = maker.counter(
+            "records_read_again",
+            "Records read once more after a partition came, so that halves wait again.",
+        )
+
+    def read_again(self, records: int) -> None:
+        """Count records that were read once more."""
+        self._read_again.inc(records)
+
     def late(self, late_ms: Sequence[int]) -> None:
         """Count records that came after their tick."""
         for each in late_ms:

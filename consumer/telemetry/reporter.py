@@ -12,7 +12,7 @@ from consumer.kafka.client import Fate
 from consumer.kafka.dead_letters import Origin
 from consumer.overrides import Reload
 from consumer.pipeline import Outcome
-from consumer.registry import Registry
+from consumer.registry import Registry, Usage
 from consumer.telemetry.logs import LimitedLog
 from consumer.telemetry.metrics import Metrics, Rebalance
 from consumer.telemetry.server import KEPT_PAUSES, PartitionStatus, Pause, Status
@@ -127,13 +127,22 @@ class Reporter:
         """So many partitions wait for the slowest."""
         self._metrics.partitions.held(partitions)
 
-    def series(self, registry: Registry) -> None:
-        """How many series there are, and what came and went since the last time."""
-        changes = registry.changes()
-        self._metrics.series.changed(changes)
-        self._metrics.series.label_values(registry.label_values())
-        for tenant, usage in registry.usage().items():
+    def series(self, registries: Collection[Registry]) -> None:
+        """How many series there are in all ``registries``, and what came and went lately."""
+        used: dict[str, Usage] = {}
+        values: dict[tuple[str, str], int] = {}
+        for registry in registries:
+            self._metrics.series.changed(registry.changes())
+            values |= registry.label_values()
+            for tenant, usage in registry.usage().items():
+                used[tenant] = used[tenant] + usage if tenant in used else usage
+        self._metrics.series.label_values(values)
+        for tenant, usage in used.items():
             self._metrics.series.uses(tenant, usage)
+
+    def read_again(self, records: int) -> None:
+        """So many records were read once more, to rebuild what waits."""
+        self._metrics.partitions.read_again(records)
 
     def commit_failed(self, error: Exception) -> None:
         """The group did not take the offsets; they are committed later."""
