@@ -14,6 +14,7 @@ import pytest
 
 from consumer.clock import SystemClock
 from consumer.remote_write.endpoint import Endpoint
+from consumer.remote_write.request import Message
 from consumer.remote_write.routes import Routes
 from consumer.remote_write.sender import Sender
 from consumer.remote_write.series import SeriesBlock, Tick
@@ -36,14 +37,22 @@ def recorder() -> Recorder:
     return Recorder()
 
 
+@pytest.fixture(params=list(Message), ids=["1.0", "2.0"])
+def message(request: pytest.FixtureRequest) -> Message:
+    """Everything holds in both versions of the protocol."""
+    found: Message = request.param
+    return found
+
+
 @pytest.fixture
-def make_sender(receiver: Receiver, recorder: Recorder) -> Iterator[MakeSender]:
+def make_sender(receiver: Receiver, recorder: Recorder, message: Message) -> Iterator[MakeSender]:
     """Makes started senders with short waits; endpoint ``here`` is the receiver."""
     made: list[Sender] = []
 
     def make(*others: Endpoint, **settings: Any) -> Sender:
+        here: dict[str, Any] = {"url": receiver.url, "message": message}
         sender = Sender(
-            Routes([endpoint(**{"url": receiver.url} | settings), *others]),
+            Routes([endpoint(**here | settings), *others]),
             clock=SystemClock(),
             observer=recorder,
         )
@@ -80,6 +89,11 @@ def delivered(sender: Sender, *ticks: Tick) -> None:
 
 def arrived(receiver: Receiver, tenant: str, time_ms: int) -> bool:
     return time_ms in times(receiver, tenant)
+
+
+def zeros(message: Message, start_ms: int) -> list[tuple[int, float]]:
+    """How 1.0 tells that a series begins; 2.0 tells it with each sample."""
+    return [(start_ms, 0.0)] if message is Message.V1 else []
 
 
 def times(receiver: Receiver, tenant: str = "acme", service: str = "web") -> list[int]:
@@ -134,7 +148,7 @@ def test_many_series_come_in_several_requests(receiver: Receiver, make_sender: M
 
 
 def test_a_series_begins_with_zero_and_ends_with_a_stale_marker(
-    receiver: Receiver, make_sender: MakeSender
+    receiver: Receiver, make_sender: MakeSender, message: Message
 ) -> None:
     delivered(
         make_sender(),
@@ -143,9 +157,10 @@ def test_a_series_begins_with_zero_and_ends_with_a_stale_marker(
         tick(4000, acme=block([["web"]], [6], ended=[0])),
     )
     ((_, samples),) = receiver.samples("acme").items()
-    assert samples[:3] == [(1500, 0.0), (2000, 5.0), (3000, 6.0)]
-    assert samples[3][0] == 4000
-    assert is_stale(samples[3][1])
+    *told, (last_ms, last) = samples
+    assert told == [*zeros(message, 1500), (2000, 5.0), (3000, 6.0)]
+    assert last_ms == 4000
+    assert is_stale(last)
 
 
 def test_a_bad_series_does_not_hold_up_the_others(
@@ -184,7 +199,7 @@ def test_a_failure_that_may_pass_is_tried_again(
     assert attempts == [None, "1", "2", "3"]
 
 
-@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 409, 413, 415, 422])
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 409, 413, 422])
 def test_a_rejection_is_final_and_the_next_tick_goes_on(
     status: int, receiver: Receiver, recorder: Recorder, make_sender: MakeSender
 ) -> None:
@@ -193,6 +208,17 @@ def test_a_rejection_is_final_and_the_next_tick_goes_on(
     assert times(receiver) == [2000]
     assert len(receiver.requests) == 2
     assert recorder.counts["failed", "here", "acme", f"http_{status}"] == 1
+
+
+def test_415_says_that_2_0_is_not_known_and_is_final_for_1_0(
+    receiver: Receiver, make_sender: MakeSender, message: Message
+) -> None:
+    receiver.script([Reply(status=415)] * 2)
+    delivered(make_sender(), tick(1000), tick(2000))
+    sent = [(True, 1000), (False, 1000), (False, 2000)]
+    found = [(each.is_v2, each.series[0][1][0][0]) for each in receiver.requests]
+    assert found == (sent if message is Message.V2 else [(False, 1000), (False, 2000)])
+    assert times(receiver) == ([2000] if message is Message.V2 else [])
 
 
 def test_429_is_final_where_the_endpoint_is_configured_so(
@@ -216,11 +242,11 @@ def test_a_broken_connection_is_tried_again(
 
 
 def test_a_sample_taken_before_the_connection_broke_may_be_sent_again(
-    receiver: Receiver, make_sender: MakeSender
+    receiver: Receiver, make_sender: MakeSender, message: Message
 ) -> None:
     receiver.script([Reply(status=200, action=Action.RESET)])
     delivered(make_sender(), tick(2000, acme=block([["web"]], newborn=[0], start_ms=1)))
-    assert times(receiver) == [1, 2000]
+    assert times(receiver) == [*(at_ms for at_ms, _ in zeros(message, 1)), 2000]
     assert len(receiver.requests) == 2
 
 
@@ -247,6 +273,7 @@ def test_a_body_cut_short_does_not_change_what_the_status_says(
     assert len(receiver.requests) == 4
 
 
+@pytest.mark.parametrize("message", [Message.V1], indirect=True)
 def test_a_partial_write_is_repeated_on_5xx_and_looked_through_on_400(
     receiver: Receiver, make_sender: MakeSender
 ) -> None:
@@ -323,7 +350,7 @@ def test_a_tenant_that_is_refused_holds_up_nobody(
 
 
 def test_beginnings_ends_and_last_values_survive_the_collapse(
-    receiver: Receiver, make_sender: MakeSender
+    receiver: Receiver, make_sender: MakeSender, message: Message
 ) -> None:
     receiver.always(Reply(status=429))
     sender = make_sender(max_pending_ticks=2)
@@ -338,9 +365,9 @@ def test_beginnings_ends_and_last_values_survive_the_collapse(
     assert last.wait(WAIT_S)
     assert times(receiver) == [1000, 5000]
     labels = (("__name__", "calls_total"), ("service", "db"))
-    samples = receiver.samples("acme")[labels]
-    assert samples[:3] == [(1500, 0.0), (2000, 1.0), (3000, 2.0)]
-    assert is_stale(samples[3][1])
+    *told, (_, last_value) = receiver.samples("acme")[labels]
+    assert told == [*zeros(message, 1500), (2000, 1.0), (3000, 2.0)]
+    assert is_stale(last_value)
 
 
 def test_a_tenant_refused_for_good_does_not_keep_older_ticks_undone(
