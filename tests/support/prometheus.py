@@ -1,4 +1,4 @@
-"""A real Prometheus for the tests: remote-write receiver on loopback, nothing scraped.
+"""A real Prometheus for the tests: a remote-write receiver on loopback.
 
 Debian's 2.42 refuses samples that are out of order, or older than an hour before the
 newest sample it holds, as most production servers do; ``out_of_order`` lifts that.
@@ -7,6 +7,7 @@ It knows no tenants: a test with several starts one server for each.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,12 @@ import urllib3
 
 from tests.support.processes import ChildProcess, answers_ok, free_port
 
+SCRAPE = """\
+scrape_configs:
+  - job_name: spanmill
+    scrape_interval: 1s
+    file_sd_configs: [{{files: ["{targets}"]}}]
+"""
 START_TIMEOUT_S = 30.0
 REQUEST_TIMEOUT_S = 10.0
 
@@ -56,7 +63,8 @@ class Prometheus:
         self.remote_write_url = f"{self.url}/api/v1/write"
         window = f"storage:\n  tsdb:\n    out_of_order_time_window: {out_of_order}\n"
         config = folder / "prometheus.yml"
-        config.write_text("scrape_configs: []\n" + (window if out_of_order else ""))
+        self._targets = folder / "targets.json"
+        config.write_text(SCRAPE.format(targets=self._targets) + (window if out_of_order else ""))
         command = [
             program,
             f"--config.file={config}",
@@ -78,6 +86,10 @@ class Prometheus:
     def stop(self) -> None:
         """End the server and wait for it."""
         self.process.stop()
+
+    def scrape(self, *targets: str) -> None:
+        """Scrape these, ``host:port`` each, every second from now on, as the job `spanmill`."""
+        self._targets.write_text(json.dumps([{"targets": targets}]))
 
     def query(self, promql: str, time_s: float) -> list[Result]:
         """Evaluate ``promql`` at one moment; a series an element, one value each."""
