@@ -63,15 +63,18 @@ class DimensionCost:
 
 @dataclass(frozen=True, slots=True)
 class LimitsForecast:
-    """What the limits of the tenant do. ``kept``: the series there are in spite of them.
+    """What the limits of the tenant do. ``kept``: the series that there is room for.
 
     ``too_many``: labels with more values than one may have, and their number.
+    ``with_one_value``: the series there would be, without other limits, once all values of
+    those are replaced.
     """
 
     limiter: str
     limits: TenantLimits
     kept: int
     too_many: Mapping[str, int]
+    with_one_value: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ through the pipeline once more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,8 @@ from consumer.config.tenants import Processing, TenantSettings
 from consumer.forecast.answers import DimensionCost, FamilyCount, LabelCount, TableCount
 from consumer.forecast.replay import Replay
 from consumer.registry import Holding, Registry
+from processors.batch import EMPTY, Codes
+from processors.delta import Instrument
 from processors.grouping import group
 from processors.service_graphs import ServiceGraphs
 from processors.span_metrics import SpanMetrics
@@ -122,13 +124,31 @@ def tables_in(registry: Registry) -> Sequence[TableCount]:
 
 
 def values_by_label(registry: Registry) -> dict[str, int]:
-    """Label name -> distinct values, over all metrics."""
+    """Label name -> distinct values, over all metrics whose values are limited."""
     texts: dict[str, set[str]] = {}
     for holding in registry.holdings():
+        if _is_info(holding):
+            continue
         for column, name in enumerate(holding.label_names):
             codes = np.unique(holding.labels[:, column]).tolist()
             texts.setdefault(name, set()).update(holding.strings[code] for code in codes if code)
     return {name: len(values) for name, values in texts.items()}
+
+
+def series_with_one_value(registry: Registry, names: Collection[str]) -> int:
+    """The series there would be if each label of ``names`` had one value where it has any."""
+    series = 0
+    for holding in registry.holdings():
+        limited = [] if _is_info(holding) else [n in names for n in holding.label_names]
+        columns = holding.labels.copy()
+        columns[:, np.flatnonzero(limited)] = columns[:, np.flatnonzero(limited)] > EMPTY
+        series += _series(holding, columns)
+    return series
+
+
+def _is_info(holding: Holding) -> bool:
+    """Whether it tells about things, which has no limit of values."""
+    return all(family.instrument is Instrument.GAUGE for family in holding.families)
 
 
 def _table(holding: Holding) -> TableCount:
@@ -142,19 +162,18 @@ def _table(holding: Holding) -> TableCount:
         LabelCount(
             name,
             values=int(np.count_nonzero(np.unique(holding.labels[:, column]))),
-            series_without=_without(holding, column),
+            series_without=_series(holding, np.delete(holding.labels, column, axis=1)),
         )
         for column, name in enumerate(holding.label_names)
     ]
     return TableCount(families, sorted(labels, key=lambda label: label.series_without))
 
 
-def _without(holding: Holding, column: int) -> int:
-    """The series there would be if no label set had the label in ``column``."""
-    rest = np.delete(holding.labels, column, axis=1).T
+def _series(holding: Holding, labels: Codes) -> int:
+    """The series there would be of ``labels`` (uint32[g, any]) in place of those of ``holding``."""
     series = 0
     for alive, size in zip(holding.alive.T, holding.sizes.tolist(), strict=True):
         rows = np.flatnonzero(alive)
         if len(rows):
-            series += size * (len(group([codes[rows] for codes in rest])) if len(rest) else 1)
+            series += size * (len(group([*labels[rows].T])) if labels.shape[1] else 1)
     return series

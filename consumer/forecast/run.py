@@ -14,11 +14,18 @@ from consumer.config.model import Config
 from consumer.config.tenants import SettingsByTenant
 from consumer.decode import Decoder, Encoding, open_decoder
 from consumer.forecast.answers import DimensionCost, Forecast, LimitsForecast
-from consumer.forecast.estimate import Estimator, series_in, tables_in, values_by_label
+from consumer.forecast.estimate import (
+    Estimator,
+    series_in,
+    series_with_one_value,
+    tables_in,
+    values_by_label,
+)
 from consumer.forecast.keys import attribute_keys
 from consumer.forecast.replay import Part, Recording, Replay
 from consumer.forecast.tables import write_json, write_tables
 from consumer.otlp_files import read_records
+from consumer.registry import Registry, TenantLimits
 from consumer.rehearsal import Rehearsal
 from processors.batch import Projection
 from processors.span_metrics import SpanMetrics
@@ -56,23 +63,13 @@ def forecast(config: Config, inputs: Sequence[Path], tenants: SettingsByTenant) 
         and processing.span_name_sanitization != "enabled"
         and processing.span_metrics.intrinsic_dimensions.span_name
     )
-    maximum = settings.limits.max_cardinality_per_label
     return Forecast(
         tenant=tenant,
         spans=len(replay),
         series=series_in(registry),
         series_of_first_half=estimator.of_first_half(),
         tables=tables_in(registry),
-        limits=LimitsForecast(
-            limiter=config.metrics_generator.limiter_type,
-            limits=settings.limits,
-            kept=series_in(rehearsal.registry),
-            too_many={
-                name: values
-                for name, values in values_by_label(registry).items()
-                if maximum and values > maximum
-            },
-        ),
+        limits=_limits(config, settings.limits, registry, series_in(rehearsal.registry)),
         of_processor={name: estimator.of_processor(name) for name in estimator.processors},
         dimensions=sorted((cost for cost in costs if cost.series), key=_greatest, reverse=True),
         attributes_left_out=len(keys) - len(tried),
@@ -80,6 +77,20 @@ def forecast(config: Config, inputs: Sequence[Path], tenants: SettingsByTenant) 
         series_with_native_histograms=(
             estimator.with_native_histograms() if processing.histograms.classic else None
         ),
+    )
+
+
+def _limits(config: Config, limits: TenantLimits, registry: Registry, kept: int) -> LimitsForecast:
+    """What ``limits`` do about all that is in ``registry``."""
+    maximum = limits.max_cardinality_per_label
+    values = values_by_label(registry) if maximum else {}
+    too_many = {name: number for name, number in values.items() if number > maximum}
+    return LimitsForecast(
+        limiter=config.metrics_generator.limiter_type,
+        limits=limits,
+        kept=kept,
+        too_many=too_many,
+        with_one_value=series_with_one_value(registry, too_many),
     )
 
 

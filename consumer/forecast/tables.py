@@ -135,7 +135,12 @@ def _limits(forecast: LimitsForecast, series: int) -> Iterator[str]:
         labels = ", ".join(f"{name} ({values})" for name, values in forecast.too_many.items())
         yield (
             f"  max_cardinality_per_label {limits.max_cardinality_per_label}: "
-            + (f"too many values: {labels}" if labels else "no label has as many values")
+            + (
+                f"too many values of {labels}; replaced, there would be "
+                f"{forecast.with_one_value} series"
+                if labels
+                else "no label has more values"
+            )
         )
 
 
@@ -190,5 +195,6 @@ def _document(answers: Forecast) -> dict[str, Any]:
             "max_cardinality_per_label": limits.limits.max_cardinality_per_label,
             "series_kept": limits.kept,
             "labels_with_too_many_values": limits.too_many,
+            "series_with_their_values_replaced": limits.with_one_value,
         },
     }

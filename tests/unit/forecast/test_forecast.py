@@ -151,7 +151,18 @@ def test_limits_keep_what_they_keep_in_a_preview(spans: Input) -> None:
     assert told["limits"]["series_kept"] == spans.series(limits) <= 40
     assert told["limits"]["labels_with_too_many_values"] == {"span_name": 7}
     assert "max_active_series 40 keeps" in spans.tables(limits)
-    assert "too many values: span_name (7)" in spans.tables(limits)
+    assert "too many values of span_name (7); replaced, there would be" in spans.tables(limits)
+
+
+def test_values_that_are_replaced_leave_as_many_series_as_one_value_makes(spans: Input) -> None:
+    told = spans.forecast({"max_cardinality_per_label": 3})
+    without_names = {"intrinsic_dimensions": {"span_name": False}}
+    assert told["limits"]["series_with_their_values_replaced"] == spans.series(
+        span_metrics=without_names
+    )
+    told = spans.forecast({"max_cardinality_per_label": 7})
+    assert told["limits"]["series_with_their_values_replaced"] == told["series"]
+    assert "no label has more values" in spans.tables({"max_cardinality_per_label": 7})
 
 
 def test_the_first_half_tells_whether_the_input_is_enough(spans: Input) -> None:
