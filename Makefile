@@ -57,6 +57,10 @@ dist: setup ## wheels and source archives of spanmill and spanmill-native, in di
 	@$(if $(CARGO),$(VENV)/bin/maturin sdist --manifest-path native/Cargo.toml --out dist)
 	@ls dist
 
+.PHONY: picture
+picture: setup ## renew the picture of the page in the README (wants Chromium)
+	@$(PY) -m tests.browser.picture docs/images/page.png
+
 lock: $(STAMPS)/dependencies ## renew requirements.lock after pyproject.toml (UPGRADE=1: newest versions)
 	@scripts/lock.sh "$(PY)" $(if $(UPGRADE),,--keep)
 

@@ -78,12 +78,17 @@ def demo(
         float | None, typer.Option(metavar="SPANS_PER_S", help="Spans to make.", min=0)
     ] = None,
     otlp_port: OtlpPort = 4318,
+    page_port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="For the page; 0: a free one.")
+    ] = 0,
     plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a live view.")] = False,
 ) -> None:
     """Show the whole chain at work, with nothing installed."""
     from consumer.demo import DemoOptions, run_demo
 
-    options = DemoOptions(duration_s=duration, otlp_port=otlp_port, plain=plain)
+    options = DemoOptions(
+        duration_s=duration, otlp_port=otlp_port, page_port=page_port, plain=plain
+    )
     raise typer.Exit(run_demo(options if rate is None else replace(options, rate=rate)))
 
 

@@ -55,11 +55,12 @@ WorkerCommand = Callable[[Path], Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What the command line says. ``duration_s`` None: until a signal; ``otlp_port`` 0: any."""
+    """What the command line says. ``duration_s`` None: until a signal; a port of 0: any."""
 
     duration_s: float | None = None
     rate: float = 400.0
     otlp_port: int = DEFAULT_PORT
+    page_port: int = 0
     plain: bool = False
     seed: int = 1
 
@@ -76,10 +77,13 @@ def run_demo(options: DemoOptions, command: WorkerCommand = worker_command) -> i
         stopped = stack.enter_context(stop_signals())
         bootstrap = stack.enter_context(mock_cluster([TOPIC, DEAD_LETTER_TOPIC]))
         inbox = stack.enter_context(HttpListener(receiver.app(), host=HOST, port=0))
-        worker = stack.enter_context(_worker(bootstrap, inbox.address + PATH, command))
+        worker = stack.enter_context(
+            _worker(bootstrap, inbox.address + PATH, command, options.page_port)
+        )
         console.print("starting the worker …", style="dim")
         if not _await_ready(worker, clock, stopped):
             return _give_up(console, worker)
+        console.print(f"Look at {worker.page}", soft_wrap=True, highlight=False)
         address = stack.enter_context(_otlp_listener(bootstrap, options.otlp_port, console))
         receiver.begin()
         load = stack.enter_context(_load(bootstrap, options, clock))
@@ -97,7 +101,7 @@ def run_demo(options: DemoOptions, command: WorkerCommand = worker_command) -> i
 
 @contextmanager
 def _worker(
-    bootstrap: str, remote_write_url: str, command: WorkerCommand
+    bootstrap: str, remote_write_url: str, command: WorkerCommand, port: int
 ) -> Iterator[WorkerProcess]:
     with TemporaryDirectory(prefix="spanmill-demo-") as folder:
         surroundings = Surroundings(
@@ -105,7 +109,7 @@ def _worker(
             topic=TOPIC,
             dead_letter_topic=DEAD_LETTER_TOPIC,
             remote_write_url=remote_write_url,
-            port=_free_port(),
+            port=port or _free_port(),
         )
         config_file = Path(folder, "worker.yaml")
         config_file.write_text(config_text(surroundings))

@@ -35,6 +35,7 @@ class Head:
     processed: int
     lag_records: int
     ticks: int
+    page: str
     otlp_address: str
     trouble: str = ""
 
@@ -111,7 +112,9 @@ def _head_text(head: Head) -> Text:
         " spans/s processed   lag ",
         (f"{head.lag_records:,}", "bold red" if head.lag_records > 1000 else "bold"),
         f"   ticks {head.ticks}   up {head.uptime_s:.0f} s\n",
-        "send your own spans to " if head.otlp_address else "",
+        "look at ",
+        (head.page, "bold cyan"),
+        "   send your own spans to " if head.otlp_address else "",
         (head.otlp_address, "bold cyan"),
     )
     if head.trouble:

@@ -35,6 +35,11 @@ class WorkerState(Protocol):
     """What it reads of :class:`consumer.demo.worker_process.WorkerProcess`."""
 
     @property
+    def page(self) -> str:
+        """The address of its page."""
+        ...
+
+    @property
     def exit_code(self) -> int | None:
         """None while it runs."""
         ...
@@ -97,6 +102,7 @@ class Watch:
             processed=processed,
             lag_records=self._progress.lag_records,
             ticks=self._receiver.ticks,
+            page=self._worker.page,
             otlp_address=self._otlp_address,
             trouble="; ".join(filter(None, troubles)),
         )

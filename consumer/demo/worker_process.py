@@ -109,6 +109,11 @@ class WorkerProcess:
             self._log.close()
 
     @property
+    def page(self) -> str:
+        """The address of its page."""
+        return f"{self._url}/"
+
+    @property
     def exit_code(self) -> int | None:
         """Its exit code; None while it runs."""
         return None if self._process is None else self._process.poll()

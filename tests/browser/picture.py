@@ -1,4 +1,7 @@
-"""Makes pictures of the page: ``python -m tests.browser.picture FILE [light|dark|phone]``."""
+"""Makes pictures of the page: ``python -m tests.browser.picture FILE [LOOK]``.
+
+``readme`` is the upper part; ``light``, ``dark`` and ``phone`` are the whole of it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,12 @@ from pathlib import Path
 from tests.support.chromium import Chromium, Tab
 from tests.support.shown_shops import ShownShops
 
-LOOKS = {"light": (1280, 900), "dark": (1280, 900), "phone": (390, 844)}
+LOOKS = {
+    "readme": (1280, 1150),
+    "light": (1280, 900),
+    "dark": (1280, 900),
+    "phone": (390, 844),
+}
 
 
 def make_picture(file: Path, look: str) -> None:
@@ -24,12 +32,13 @@ def make_picture(file: Path, look: str) -> None:
     ):
         tab.open(f"http://127.0.0.1:{server.port}/")
         tab.wait_for("document.querySelectorAll('.node').length > 20")
-        size = tab.run("document.documentElement.scrollHeight")
-        tab.resize(width, size, mobile=look == "phone")
-        tab.picture(file)
+        if look != "readme":
+            size = tab.run("document.documentElement.scrollHeight")
+            tab.resize(width, size, mobile=look == "phone")
+        tab.picture(file, whole=look != "readme")
         for complaint in tab.complaints():
             sys.stderr.write(f"{complaint}\n")
 
 
 if __name__ == "__main__":
-    make_picture(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "light")
+    make_picture(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "readme")

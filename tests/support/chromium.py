@@ -8,6 +8,7 @@ the machine. Bounds: every wait has a deadline.
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -62,11 +63,9 @@ class Chromium:
 
     def __enter__(self) -> Self:
         self._folder = TemporaryDirectory(prefix="spanmill-chromium-", ignore_cleanup_errors=True)
-        to_browser, self._write = os.pipe()
-        self._read, from_browser = os.pipe()
-        # The child reads its descriptor 3 and writes its 4: a shell puts them there, wherever
-        # they are here.
-        shell = f'exec 8<&{to_browser} 9>&{from_browser}; exec "$0" "$@" 3<&8 4>&9'
+        to_browser, self._write = _pipe()
+        self._read, from_browser = _pipe()
+        shell = f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}'
         profile = f"--user-data-dir={Path(self._folder.name, 'profile')}"
         command = ["bash", "-c", shell, self._program, *FLAGS, profile, "about:blank"]
         self._process = subprocess.Popen(
@@ -126,6 +125,15 @@ class Chromium:
         return heard
 
 
+def _pipe() -> tuple[int, int]:
+    """A pipe far from the descriptors 3 and 4, which the shell makes of it for the browser."""
+    ends = os.pipe()
+    moved = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 20) for end in ends]
+    for end in ends:
+        os.close(end)
+    return moved[0], moved[1]
+
+
 class Tab:
     """A tab of its own, with a context of its own: no cache, no storage shared with others."""
 
@@ -148,6 +156,10 @@ class Tab:
         return self
 
     def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the tab."""
         self._browser.call("Target.closeTarget", {"targetId": self._target})
 
     def resize(self, width: int, height: int, *, scale: float = 1.0, mobile: bool = False) -> None:
@@ -193,6 +205,16 @@ class Tab:
             text = {"text": "\r"} if key == "Enter" else {}
             self._call("Input.dispatchKeyEvent", {"type": "keyDown", **pressed, **text})
             self._call("Input.dispatchKeyEvent", {"type": "keyUp", **pressed})
+
+    def accessible(self, role: str) -> Sequence[str]:
+        """The names of everything that assistive technology finds with this role."""
+        nodes = self._call("Accessibility.getFullAXTree")["nodes"]
+        found = [node for node in nodes if not node.get("ignored")]
+        return [
+            node.get("name", {}).get("value", "")
+            for node in found
+            if node.get("role", {}).get("value") == role
+        ]
 
     def requests(self) -> Sequence[str]:
         """The address of every request that the tab made so far."""

@@ -180,8 +180,8 @@ def test_the_distributor_listens_where_it_is_told(run: Runner) -> None:
         ([], DemoOptions()),
         (["--duration", "20"], DemoOptions(duration_s=20)),
         (
-            ["--rate", "50", "--otlp-port", "0", "--plain"],
-            DemoOptions(rate=50, otlp_port=0, plain=True),
+            ["--rate", "50", "--otlp-port", "0", "--page-port", "8080", "--plain"],
+            DemoOptions(rate=50, otlp_port=0, page_port=8080, plain=True),
         ),
     ],
 )

@@ -116,7 +116,7 @@ export class ServiceMap {
     };
     made.group = svg(
       "g",
-      { role: "button", tabindex: "-1", "data-key": key, transform: `translate(${x} ${y})` },
+      { role: "button", tabindex: "-1", "data-key": key, "data-name": node.name, transform: `translate(${x} ${y})` },
       made.title, made.halo, ...Object.values(shapes), made.name, made.figures,
     );
     made.group.addEventListener("click", () => {
@@ -232,9 +232,9 @@ export class ServiceMap {
       const ends = [clientOf(edge), serverOf(edge)];
       const isNear = ends.includes(key);
       if (isNear) ends.forEach((end) => near.add(end));
-      this.links.get(edgeKey(edge)).group.classList.toggle("faded", !isNear);
+      this.links.get(edgeKey(edge)).group.classList.toggle("faded", key !== null && !isNear);
     }
-    for (const [name, made] of this.nodes) made.group.classList.toggle("faded", !near.has(name));
+    for (const [name, made] of this.nodes) made.group.classList.toggle("faded", key !== null && !near.has(name));
   }
 
   #described(key) {

@@ -34,20 +34,33 @@ async function look() {
   clearTimeout(timer);
   if (document.hidden) return;
   try {
-    worker = await ask("api/v1/worker");
-    showWorker();
-    if (tenant) await lookAt(tenant);
-    answeredMs = performance.now();
-  } catch {
-    // What is shown stays; its age is told below.
+    const answer = await answerOf("api/v1/worker");
+    if (answer) {
+      worker = answer;
+      showWorker();
+      if (tenant) await lookAt(tenant);
+    }
+    showAge();
+  } finally {
+    clearTimeout(timer);
+    timer = setTimeout(look, ASK_MS);
   }
-  showAge();
-  timer = setTimeout(look, ASK_MS);
+}
+
+/** The answer, or undefined when there is none: what is shown stays then, and its age is told. */
+async function answerOf(path) {
+  try {
+    const answer = await ask(path);
+    answeredMs = performance.now();
+    return answer;
+  } catch {
+    return undefined;
+  }
 }
 
 async function lookAt(name) {
-  const answer = await ask(`api/v1/traffic?tenant=${encodeURIComponent(name)}`);
-  if (name !== tenant) return;
+  const answer = await answerOf(`api/v1/traffic?tenant=${encodeURIComponent(name)}`);
+  if (answer === undefined || name !== tenant) return;
   if (answer && answer.time_ms === traffic?.time_ms && traffic.tenant === name) return;
   traffic = answer && { ...answer, tenant: name };
   showTraffic();

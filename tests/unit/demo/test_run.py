@@ -48,6 +48,7 @@ def test_it_ends_well_when_metrics_arrived_for_every_tenant(
     assert run_demo(OPTIONS, stub("good")) == 0
     out = capsys.readouterr().out
     assert "OTLP/HTTP is taken on http://127.0.0.1:" in out
+    assert "Look at http://127.0.0.1:" in out
     assert "web GET /" in out
     assert "Metrics arrived for every tenant" in out
 

@@ -24,6 +24,7 @@ HEAD = Head(
     processed=4900,
     lag_records=17,
     ticks=6,
+    page="http://127.0.0.1:8080/",
     otlp_address="http://127.0.0.1:4318",
 )
 
@@ -62,6 +63,7 @@ def test_the_head_tells_rates_lag_ticks_and_where_to_send_spans() -> None:
     for part in ("412 spans/s written", "410 spans/s processed", "lag 17", "ticks 6", "up 12 s"):
         assert part in text
     assert "http://127.0.0.1:4318" in text
+    assert "look at http://127.0.0.1:8080/" in text
     assert "waiting for the first metrics" in text
 
 

@@ -23,6 +23,7 @@ class FakeLoad:
 class FakeWorker:
     answer: Progress | None = None
     exit_code: int | None = None
+    page: str = "http://here:8080/"
 
     def progress(self) -> Progress | None:
         return self.answer
