@@ -65,7 +65,7 @@ class Board:
         self._rhythm = rhythm
         self._keys: Keys = np.zeros((capacity, key_width), np.uint32)
         self._used = np.zeros(capacity, np.bool_)
-        self._measured = np.zeros((WINDOW_TICKS, capacity, 0))
+        self._measured = np.zeros((WINDOW_TICKS, capacity, 0), np.float32)
 
     @property
     def keys(self) -> Keys:
@@ -93,7 +93,7 @@ class Board:
         """The buckets of that tick, cumulative, of any of the groups; one for each bound."""
         if not np.array_equal(bounds, self.bounds):
             self.bounds = bounds
-            self._measured = np.zeros((WINDOW_TICKS, len(self._used), len(bounds)))
+            self._measured = np.zeros((WINDOW_TICKS, len(self._used), len(bounds)), np.float32)
         slots = self._slots(growth.keys)
         known = slots >= 0
         self._measured[-1, slots[known]] = growth.amounts[known]
@@ -118,7 +118,7 @@ class Board:
 
     def measured(self) -> NDArray[np.float64]:
         """What the buckets grew by over the window, cumulative (float64[capacity, b])."""
-        return np.asarray(self._measured[-self._rhythm.window :].sum(axis=0))
+        return np.asarray(self._measured[-self._rhythm.window :].sum(axis=0, dtype=np.float64))
 
     def _slots(self, keys: Keys) -> NDArray[np.intp]:
         used = np.flatnonzero(self._used)

@@ -31,6 +31,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.values)
 
+    def where(self, rows: NDArray[np.intp]) -> Rows:
+        """Those ``rows`` alone."""
+        return Rows(self.keys[rows], self.values[rows], self.newborn[rows], self.ended[rows])
+
 
 @dataclass(frozen=True, slots=True)
 class Growth:

@@ -9,6 +9,8 @@ from consumer.page.views import traffic_view
 from consumer.remote_write.series import MetricType, SeriesBlock, Tick
 from tests.support.shown_shops import ShownShops
 
+FINE_S = 0.008
+"""From here on the classic buckets, which double, are fine enough to compare with."""
 STRINGS = ["", "", "web", "shop"]
 
 
@@ -82,6 +84,29 @@ def test_opentelemetrys_names_are_understood_too() -> None:
     seen = view(shops.traffic, "globex")
     assert {"storefront"} <= {each["service"] for each in seen["operations"]}
     assert seen["operations"][0]["p95_seconds"] > 0
+
+
+@pytest.mark.parametrize("histograms", ["native", "both"])
+def test_native_histograms_are_told_like_classic_ones(histograms: str) -> None:
+    classic, native = (
+        ShownShops(),
+        ShownShops(
+            "\noverrides: {defaults: {metrics_generator:"
+            f" {{generate_native_histograms: {histograms}}}}}}}"
+        ),
+    )
+    for each in (classic, native):
+        each.run(60)
+    expected, seen = view(classic.traffic, "acme"), view(native.traffic, "acme")
+    assert seen["rate"] == expected["rate"]
+    for one, other in zip(seen["operations"], expected["operations"], strict=True):
+        assert one["span_name"] == other["span_name"]
+        if other["p95_seconds"] > FINE_S:
+            assert one["p95_seconds"] == pytest.approx(other["p95_seconds"], rel=0.5)
+        else:
+            assert 0 < one["p95_seconds"] <= FINE_S * 1.2
+    for one, other in zip(seen["edges"], expected["edges"], strict=True):
+        assert one["mean_seconds"] == pytest.approx(other["mean_seconds"])
 
 
 def test_without_a_status_errors_are_not_known() -> None:
