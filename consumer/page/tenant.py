@@ -45,8 +45,15 @@ class TenantTraffic:
         self._server = Ledger(len(EDGE_LABELS), 2)
         self._client = Ledger(len(EDGE_LABELS), 2)
 
-    def take(self, blocks: Sequence[SeriesBlock], time_ms: int, since_ms: int) -> None:
-        """A tick of all series of the tenant, ``since_ms`` being the time of the one before."""
+    def take(self, blocks: Sequence[SeriesBlock], time_ms: int) -> None:
+        """A tick of all series of the tenant.
+
+        It tells of the time since the tick before; the first one of the time since its newest
+        series began.
+        """
+        since_ms = self.time_ms or max(
+            (int(block.start_ms.max()) for block in blocks if len(block)), default=time_ms
+        )
         self.series = sum(len(block) for block in blocks)
         self.time_ms = time_ms
         self.rhythm.take(max(time_ms - since_ms, 1) / 1_000, time_ms)

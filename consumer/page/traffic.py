@@ -33,10 +33,9 @@ class TenantRow:
 
 
 class Traffic:
-    """The traffic of the tenants that are followed. ``started_ms``: when counting began."""
+    """The traffic of the tenants that are followed."""
 
-    def __init__(self, *, started_ms: int) -> None:
-        self._started_ms = started_ms
+    def __init__(self) -> None:
         self._lock = Lock()
         self._tenants: dict[str, TenantTraffic] = {}
         self._series: dict[str, int] = {}
@@ -54,7 +53,7 @@ class Traffic:
             for tenant, traffic in self._tenants.items():
                 blocks = tick.tenants.get(tenant, ())
                 if blocks:
-                    traffic.take(blocks, tick.time_ms, traffic.time_ms or self._started_ms)
+                    traffic.take(blocks, tick.time_ms)
             self._series = {tenant: series for tenant, series in self._series.items() if series}
 
     def see(self, tenant: str, look: Callable[[TenantTraffic], _Seen]) -> _Seen | None:

@@ -49,7 +49,7 @@ class ShownShops:
         self.clock = HandClock(START_MS / 1_000)
         self.status = Status(version="0.1.0", decoder="native", encoding="otlp_proto")
         self.sinks = Sinks(NullObserver(), [SINK], self.clock)
-        self.traffic = Traffic(started_ms=START_MS)
+        self.traffic = Traffic()
         self.sender = FakeSender([])
         self._config = parse_config(_TEXT + configuration, environ={})
         tenants = settings_by_tenant(self._config)

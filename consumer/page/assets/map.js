@@ -8,7 +8,7 @@
 import { count, cut, duration, grade, percent, rate, svg } from "./format.js";
 
 const MARGIN = { x: 64, top: 26, bottom: 46 };
-const ROOM = 66;
+const ROOM = 62;
 const LAYER = { least: 116, most: 210 };
 const RADIUS = { least: 7, most: 19 };
 const WIDTH = { least: 1.2, most: 7 };

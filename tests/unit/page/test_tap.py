@@ -25,7 +25,7 @@ def sinks() -> Sinks:
 
 @pytest.fixture
 def tap(sender: FakeSender, sinks: Sinks) -> Tap:
-    return Tap(sender, Traffic(started_ms=0), sinks)
+    return Tap(sender, Traffic(), sinks)
 
 
 def test_a_fault_of_the_page_holds_up_no_tick(

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -130,7 +131,7 @@ def test_what_has_no_room_is_shown_as_overflow() -> None:
 
 
 def test_rates_go_on_when_the_registry_compacted_its_strings() -> None:
-    traffic = Traffic(started_ms=0)
+    traffic = Traffic()
     traffic.take(Tick(10_000, {"a": [block(100, newborn=True)]}))
     traffic.take(Tick(20_000, {"a": [block(300, strings=["", "", "web"])]}))
     seen = view(traffic, "a")
@@ -140,7 +141,7 @@ def test_rates_go_on_when_the_registry_compacted_its_strings() -> None:
 
 
 def test_tenants_tick_at_their_own_pace() -> None:
-    traffic = Traffic(started_ms=0)
+    traffic = Traffic()
     traffic.take(Tick(10_000, {"a": [block(100, newborn=True)], "b": [block(1, newborn=True)]}))
     traffic.take(Tick(20_000, {"a": [block(200)]}))
     traffic.take(Tick(30_000, {"a": [block(300)], "b": [block(41)]}))
@@ -149,7 +150,7 @@ def test_tenants_tick_at_their_own_pace() -> None:
 
 
 def test_the_largest_tenants_are_followed_and_who_is_asked_for() -> None:
-    traffic = Traffic(started_ms=0)
+    traffic = Traffic()
     names = [f"t{number:02}" for number in range(MAX_TENANTS + 5)]
     traffic.take(Tick(1_000, {name: [block(1)] for name in names}))
     assert [row.tenant for row in traffic.rows()] == names[:MAX_TENANTS]
@@ -162,8 +163,15 @@ def test_the_largest_tenants_are_followed_and_who_is_asked_for() -> None:
 
 
 def test_asking_for_nobody_costs_nothing() -> None:
-    traffic = Traffic(started_ms=0)
+    traffic = Traffic()
     for number in range(1_000):
         assert traffic.see(f"nobody-{number}", lambda seen: seen) is None
     assert not traffic.knows("nobody-1")
     assert len(traffic._wanted) == 0
+
+
+def test_the_first_tick_of_a_tenant_tells_of_the_time_since_its_series_began() -> None:
+    traffic = Traffic()
+    first = replace(block(100, newborn=True), start_ms=np.array([3_600_000]))
+    traffic.take(Tick(3_610_000, {"a": [first]}))
+    assert view(traffic, "a")["rate"] == 10.0
