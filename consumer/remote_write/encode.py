@@ -25,7 +25,7 @@ import numpy as np
 import snappy
 from numpy.typing import NDArray
 
-from consumer.remote_write.labels import LabelEncoder, encode_label, varint
+from consumer.remote_write.labels import LabelEncoder, encode_label, label_text, varint
 from consumer.remote_write.native_histograms import empty_field, histogram_field
 from consumer.remote_write.request import Dropped, EncodedRequest, Limits
 from consumer.remote_write.series import MetricType, SeriesBlock
@@ -203,6 +203,11 @@ class _Pieces:
         """Nothing to do."""
         return ()
 
+    def example(self) -> str:
+        """The first series."""
+        rows, piece = self.pieces[0]
+        return label_text(rows.labels[piece][0])
+
 
 class _Series(NamedTuple):
     """One series as bytes, labels and sample; how many of it are histograms, or exemplars."""
@@ -231,6 +236,10 @@ class _Part:
     def as_v1(self) -> Sequence[EncodedRequest]:
         """Nothing to do."""
         return ()
+
+    def example(self) -> str:
+        """The first series."""
+        return label_text(self.series[0].labels)
 
     def request(self) -> EncodedRequest:
         """A request of all series."""

@@ -24,7 +24,7 @@ from consumer.remote_write.encode import (
     exemplar_fields,
     samples_of,
 )
-from consumer.remote_write.labels import Headers, LabelEncoder, varint
+from consumer.remote_write.labels import Headers, LabelEncoder, label_text, varint
 from consumer.remote_write.request import Dropped, EncodedRequest, Limits, Message
 from consumer.remote_write.series import MetricType, SeriesBlock
 
@@ -121,6 +121,11 @@ class _Pieces:
     def as_v1(self) -> Sequence[EncodedRequest]:
         """The same in 1.0, zero samples included."""
         return list(encode(self.blocks, self.encoding.time_ms, self.encoding.limits, _ignore))
+
+    def example(self) -> str:
+        """The first series."""
+        labels, _ = LabelEncoder().encode(self.blocks[0], slice(0, 1))
+        return label_text(labels[0])
 
     def request(self, dropped: Dropped) -> tuple[EncodedRequest, int]:
         """The request and its size before compression."""

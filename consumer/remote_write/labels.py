@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 
 import numpy as np
+import orjson
 
 from consumer.remote_write.series import SeriesBlock
 
@@ -144,6 +145,36 @@ def encode_label(name: str, value: bytes) -> bytes:
     """TimeSeries.labels: a Label of ``name`` (ASCII) and ``value`` (UTF-8)."""
     label = b"\x0a" + varint(len(name)) + name.encode() + b"\x12" + varint(len(value)) + value
     return b"\x0a" + varint(len(label)) + label
+
+
+def label_text(labels: bytes) -> str:
+    """What :func:`encode_label` made of some labels, as people write it: ``name{a="b"}``."""
+    name, pairs = "", []
+    at = 0
+    while at < len(labels):
+        _, at = _read_varint(labels, at + 1)
+        key, at = _read_text(labels, at)
+        value, at = _read_text(labels, at)
+        if key == "__name__":
+            name = value
+        else:
+            pairs.append(f"{key}={orjson.dumps(value).decode()}")
+    return f"{name}{{{', '.join(pairs)}}}"
+
+
+def _read_text(field: bytes, at: int) -> tuple[str, int]:
+    length, at = _read_varint(field, at + 1)
+    return field[at : at + length].decode(), at + length
+
+
+def _read_varint(field: bytes, at: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        group = field[at]
+        number |= (group & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if group < 0x80:
+            return number, at
 
 
 def varint(number: int) -> bytes:

@@ -46,10 +46,10 @@ class Report:
                 self._warn("will try again", tenant, trouble.value, text)
             case Rejected(reason, text):
                 self._written(tenant, request, outcome.written or Written(), reason)
-                self._warn("samples rejected for good", tenant, reason, text)
+                self._warn_rejected(tenant, reason, text, request)
             case Unsupported(text):
                 self._written(tenant, request, Written(), "unsupported")
-                self._warn("samples rejected for good", tenant, "unsupported", text)
+                self._warn_rejected(tenant, "unsupported", text, request)
 
     def _written(
         self, tenant: str, request: EncodedRequest, written: Written | None, reason: str
@@ -96,6 +96,12 @@ class Report:
             _log.exception("remote write to %s for tenant %r: internal error", self._name, tenant)
         with suppress(Exception):
             self._observer.internal_error(self._name, tenant)
+
+    def _warn_rejected(self, tenant: str, reason: str, text: str, request: EncodedRequest) -> None:
+        """With one of the series: that which is to blame, if it was searched for."""
+        count = "1 sample" if request.samples == 1 else f"{request.samples} samples"
+        what = f"{count} rejected for good, such as {request.example()[:_LOGGED_TEXT]}"
+        self._warn(what, tenant, reason, text)
 
     def _warn(self, what: str, tenant: str, reason: str, text: str) -> None:
         self._observer.trouble_seen(self._name, tenant, reason, text)

@@ -29,6 +29,10 @@ class Origin(Protocol):
         """The same as requests of 1.0."""
         ...
 
+    def example(self) -> str:
+        """One of its series as people write it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class EncodedRequest:
@@ -54,6 +58,10 @@ class EncodedRequest:
     def as_v1(self) -> Sequence[EncodedRequest]:
         """See :meth:`Origin.as_v1`."""
         return self.origin.as_v1() if self.origin else ()
+
+    def example(self) -> str:
+        """See :meth:`Origin.example`."""
+        return self.origin.example() if self.origin else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
 
+from consumer.remote_write.request import Message
 from tests.support.remote_write_receiver import Receiver, Reply
 from tests.support.sending import Sending, sending
 from tests.unit.remote_write.fakes import block
@@ -40,6 +42,16 @@ def test_one_bad_sample_costs_itself_alone(receiver: Receiver, sender: Sending) 
     assert sender.count("sent", "acme") == 1999
     assert len(receiver.requests) <= 23
     assert sender.recorder.pending["here", "acme"] == (0, 0)
+
+
+@pytest.mark.parametrize("message", list(Message), ids=["1.0", "2.0"])
+def test_what_is_refused_is_named_in_the_log(
+    receiver: Receiver, message: Message, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuse(receiver, "s1234")
+    with caplog.at_level(logging.WARNING), sending(receiver.url, message=message) as sender:
+        sender.deliver(1000, block(ROWS))
+    assert '1 sample rejected for good, such as calls_total{service="s1234"}' in caplog.text
 
 
 def test_a_refused_zero_does_not_cost_its_sample(receiver: Receiver, sender: Sending) -> None:

@@ -284,3 +284,9 @@ def test_what_is_encoded_is_decoded_again_whatever_the_split(
     for request in found:
         assert request.samples <= max(samples, 2)
         assert len_uncompressed(request) <= size_bytes or request.series == 1
+
+
+def test_a_request_names_one_of_its_series_for_people() -> None:
+    rows = [['日"本', "x" * 300], ["web", ""]]
+    (request,) = requests(block(rows, label_names=("service", "path")))
+    assert request.example() == f'calls_total{{path="{"x" * 300}", service="日\\"本"}}'
