@@ -23,6 +23,11 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
+OWN_FILE = re.compile(
+    r"(?<![\w/.<>:-])((?:consumer|processors|native|tests|deploy|docs|benchmarks)/[\w./*-]*)(?![<{…])"
+)
+TO_BE_WRITTEN = "processors/slow_spans.py"
+"""By who follows the page on processors."""
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 TARGET = re.compile(r"^(\w[\w-]*):", re.MULTILINE)
 
@@ -65,6 +70,12 @@ def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_a_page_names_exist(page: Path) -> None:
+    named = {name.rstrip("/.") for name in OWN_FILE.findall(page.read_text())} - {TO_BE_WRITTEN}
+    assert sorted(name for name in named if not list(ROOT.glob(name))) == []
 
 
 def test_every_page_is_in_the_index() -> None:
