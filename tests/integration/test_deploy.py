@@ -8,6 +8,7 @@ known here.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -229,3 +230,23 @@ def test_a_mistake_in_the_configuration_of_the_collector_is_found(tmp_path: Path
     file.write_text(text.replace("partition_traces_by_id", "partition_traces_by_trace_id"))
     with pytest.raises(AssertionError, match="partition_traces_by_trace_id"):
         validate("collector", str(file))
+
+
+def shown_collectors() -> list[tuple[str, str]]:
+    """Each configuration of a Collector that a page shows, with the name of the page."""
+    fence = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    return [
+        (page.name, block)
+        for page in sorted((ROOT / "docs").glob("*.md"))
+        for block in fence.findall(page.read_text())
+        if re.search(r"^receivers:", block, re.MULTILINE)
+    ]
+
+
+@pytest.mark.parametrize(("page", "block"), shown_collectors())
+def test_a_collector_can_be_made_of_what_a_page_shows(
+    page: str, block: str, tmp_path: Path
+) -> None:
+    file = tmp_path / f"{page}.yaml"
+    file.write_text(block)
+    validate("collector", str(file))
