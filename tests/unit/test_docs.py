@@ -28,6 +28,11 @@ OWN_FILE = re.compile(
 )
 TO_BE_WRITTEN = "processors/slow_spans.py"
 """By who follows the page on processors."""
+OWN_METRIC = re.compile(r"\bspanmill_[a-z_]*[a-z](?![a-z_*{]*\*)")
+NO_METRICS = {"spanmill_native", "spanmill_shard"}
+"""A package and a label."""
+_BLOCKS = "kafka|server|exactly_once|record_time|registry|queue_config|service_graphs|span_metrics"
+KEY = re.compile(rf"`((?:{_BLOCKS})\.[a-z_]+(?:\.[a-z_]+)*)[`:]")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 TARGET = re.compile(r"^(\w[\w-]*):", re.MULTILINE)
 
@@ -156,3 +161,18 @@ def test_keys_and_metrics_that_a_page_advises_exist(page: str) -> None:
         advised += re.findall(r"`\.?([a-z]\w*(?:_\w+|\.\w+)+)[`:{=]", last)
     assert len(advised) > 2
     assert [key for key in advised if key not in known] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_metrics_of_its_own_that_a_page_names_exist(page: Path) -> None:
+    known = set(OWN_METRIC.findall((DOCS / "metrics.md").read_text()))
+    known |= {f"{name}_bucket" for name in known} | NO_METRICS
+    named = set(OWN_METRIC.findall(page.read_text()))
+    assert sorted(name for name in named if name not in known) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_keys_that_a_page_names_exist(page: Path) -> None:
+    known = (DOCS / "configuration.md").read_text()
+    named = set(KEY.findall(page.read_text())) - {"server.address"}  # an attribute
+    assert sorted(key for key in named if f"{key}`" not in known and f"{key}[" not in known) == []
