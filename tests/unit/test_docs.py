@@ -33,6 +33,7 @@ NO_METRICS = {"spanmill_native", "spanmill_shard"}
 """A package and a label."""
 _BLOCKS = "kafka|server|exactly_once|record_time|registry|queue_config|service_graphs|span_metrics"
 KEY = re.compile(rf"`((?:{_BLOCKS})\.[a-z_]+(?:\.[a-z_]+)*)[`:]")
+PROMPTED = re.compile(r"^\$ (.*)$", re.MULTILINE)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 TARGET = re.compile(r"^(\w[\w-]*):", re.MULTILINE)
 
@@ -49,10 +50,10 @@ def blocks(language: str) -> list[tuple[Path, str]]:
 
 def commands(program: str) -> Iterator[tuple[str, Sequence[str]]]:
     """(page, words after ``program``) of each line of shell that begins with it."""
-    shell = blocks("sh") + blocks("console")
-    for page, text in shell:
+    shown = [(page, "\n".join(PROMPTED.findall(text))) for page, text in blocks("console")]
+    for page, text in blocks("sh") + shown:
         for line in text.replace("\\\n", " ").splitlines():
-            words = shlex.split(line.removeprefix("$ "), comments=True)
+            words = shlex.split(line, comments=True)
             if words and words[0] == program:
                 end = words.index("|") if "|" in words else len(words)
                 yield page.name, words[1:end]
