@@ -52,7 +52,7 @@ def run_worker(config: Config) -> int:
     overrides = Overrides(config, environ=environment(), now_ms=clock.now_ms())
     sinks = Sinks(metrics.remote_write, overrides.routes.endpoints(), clock)
     sender = Sender(overrides.routes, clock=clock, observer=sinks)
-    traffic = Traffic()
+    traffic = Traffic(in_parts=config.processing_guarantee == "exactly_once")
     around = Around(
         sink=Tap(sender, traffic, sinks),
         dead_letters=_dead_letters(config),

@@ -8,7 +8,7 @@ for as long as a tick is looked at. Time is that of the ticks.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import TypeVar
@@ -33,28 +33,28 @@ class TenantRow:
 
 
 class Traffic:
-    """The traffic of the tenants that are followed."""
+    """The traffic of the tenants that are followed.
 
-    def __init__(self) -> None:
+    ``in_parts``: a tenant's series of one time may come in several ticks (a shard may be told
+    before another), so a tick is complete when one of a later time comes.
+    """
+
+    def __init__(self, *, in_parts: bool = False) -> None:
+        self._in_parts = in_parts
         self._lock = Lock()
         self._tenants: dict[str, TenantTraffic] = {}
         self._series: dict[str, int] = {}
         """Of every tenant with series, followed or not."""
         self._wanted: OrderedDict[str, None] = OrderedDict()
         self._strings: Sequence[str] = ()
+        self._parts: dict[str, Tick] = {}
+        """By tenant: what came of the tick that may not be complete."""
 
     def take(self, tick: Tick) -> None:
-        """Look at a tick: every series of the tenants in it."""
+        """Look at a tick: every series of the tenants in it, or a part of them."""
         with self._lock:
-            for tenant, blocks in tick.tenants.items():
-                self._series[tenant] = sum(len(block) for block in blocks)
-            self._choose()
-            self._rename(tick)
-            for tenant, traffic in self._tenants.items():
-                blocks = tick.tenants.get(tenant, ())
-                if blocks:
-                    traffic.take(blocks, tick.time_ms)
-            self._series = {tenant: series for tenant, series in self._series.items() if series}
+            for complete in self._complete(tick) if self._in_parts else (tick,):
+                self._take(complete)
 
     def see(self, tenant: str, look: Callable[[TenantTraffic], _Seen]) -> _Seen | None:
         """What ``look`` makes of the tenant; ``None`` if it is not followed.
@@ -84,6 +84,33 @@ class Traffic:
     def left_out(self) -> int:
         """How many tenants are not followed."""
         return max(0, len(self._series) - len(self._tenants))
+
+    def _complete(self, tick: Tick) -> Iterator[Tick]:
+        """The ticks that are complete since ``tick`` came; it waits for its other parts.
+
+        When the strings are other ones, nothing can be added to what waits.
+        """
+        strings = _strings(tick.tenants)
+        for tenant, waiting in list(self._parts.items()):
+            is_later = tenant in tick.tenants and waiting.time_ms != tick.time_ms
+            if is_later or strings is not _strings(waiting.tenants):
+                yield self._parts.pop(tenant)
+        for tenant, blocks in tick.tenants.items():
+            if blocks:
+                waiting = self._parts.get(tenant, Tick(tick.time_ms, {tenant: ()}))
+                whole = [*waiting.tenants[tenant], *blocks]
+                self._parts[tenant] = Tick(tick.time_ms, {tenant: whole})
+
+    def _take(self, tick: Tick) -> None:
+        for tenant, blocks in tick.tenants.items():
+            self._series[tenant] = sum(len(block) for block in blocks)
+        self._choose()
+        self._rename(tick)
+        for tenant, traffic in self._tenants.items():
+            blocks = tick.tenants.get(tenant, ())
+            if blocks:
+                traffic.take(blocks, tick.time_ms)
+        self._series = {tenant: series for tenant, series in self._series.items() if series}
 
     def _choose(self) -> None:
         """Follow those that were asked for and the largest; forget the others."""

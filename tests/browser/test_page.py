@@ -8,7 +8,7 @@ import pytest
 
 from consumer.telemetry.server import StatusServer
 from tests.browser.conftest import HOSTILE, OpenTab
-from tests.support.chromium import Tab
+from tests.support.chromium import Chromium, Tab
 from tests.support.shown_shops import ShownShops
 
 NODES = "document.querySelectorAll('.node').length"
@@ -138,7 +138,7 @@ def test_the_map_is_walked_by_arrow_keys(open_tab: OpenTab) -> None:
     assert tab.run("document.querySelectorAll('.node[tabindex=\"0\"]').length") == 1
     tab.press("Enter")
     assert tab.run(f"{FOCUSED}.getAttribute('aria-pressed')") == "true"
-    assert text(tab, "#chosen").startswith("frontend called by user; calls ")
+    assert text(tab, "#chosen").startswith("frontend · called by user; calls ")
     services = "[...document.querySelectorAll('#operations-rows .service')].map(s => s.textContent)"
     assert set(tab.run(services)) == {"frontend"}
     tab.press("ArrowRight", "Escape")
@@ -277,6 +277,18 @@ def test_a_pause_is_told_with_its_reason(open_tab: OpenTab, shops: ShownShops) -
         assert "Last trouble, now for acme: server." in text(tab, "#sinks")
     finally:
         shops.status.paused, shops.sinks.blocked = (), None
+
+
+def test_a_worker_that_is_silent_is_told_and_what_was_known_stays(chromium: Chromium) -> None:
+    shops = ShownShops()
+    shops.run(20)
+    with Tab(chromium) as tab:
+        with shops.server() as server:
+            tab.open(f"http://127.0.0.1:{server.port}/")
+            shown(tab, 5)
+        tab.wait_for("document.getElementById('main').classList.contains('stale')", 30)
+        assert text(tab, "#age").startswith("no answer for ")
+        assert tab.run(NODES) >= 5
 
 
 def test_a_tick_changes_figures_and_leaves_the_focus(open_tab: OpenTab, shops: ShownShops) -> None:

@@ -52,6 +52,13 @@ export function duration(seconds) {
   return `${(seconds / 86400).toFixed(0)} days`;
 }
 
+/** How long ago, in whole units: now, 3 s ago, 5 min ago. */
+export function ago(timeMs, nowMs) {
+  const seconds = Math.max(0, Math.round((nowMs - timeMs) / 1000));
+  if (seconds === 0) return "now";
+  return seconds < 120 ? `${seconds} s ago` : `${duration(seconds)} ago`;
+}
+
 /** A whole number. */
 export function count(value) {
   return value.toLocaleString("en");
@@ -72,9 +79,10 @@ export function cut(text, most) {
 
 /**
  * A small graph of a history (oldest first, null where nothing is known) with errors under it.
- * Always from 0, so that flat is flat; `points` is how many the full width holds.
+ * Always from 0, so that flat is flat; a short history does not fill the width.
  */
-export function sparkline(history, failed, points = 60) {
+export function sparkline(history, failed) {
+  const points = Math.max(20, history.length);
   const [width, height] = [128, 26];
   const most = Math.max(...history.map((value) => value ?? 0), 1e-9);
   const x = (index) => ((points - history.length + index) / (points - 1)) * width;

@@ -1,6 +1,6 @@
 /** Asks the worker what there is, now and then while somebody looks, and shows it. */
 
-import { count, duration, html, percent, rate, sparkline } from "./format.js";
+import { ago, count, duration, html, percent, rate, sparkline } from "./format.js";
 import { ServiceMap, mapNote } from "./map.js";
 import {
   FIRST_ROWS, callRows, chooseOperations, operationRows, outline, partitionRows, pauseList, sinkList,
@@ -176,7 +176,7 @@ function showChosen(node) {
   if (node.calls.length) parts.push(`calls ${[...new Set(node.calls)].join(", ")}`);
   const all = html("button", { type: "button" }, "Show all");
   all.addEventListener("click", () => map.choose(null));
-  box.replaceChildren(html("span", {}, html("b", {}, node.name), ` ${parts.join("; ")}`), all);
+  box.replaceChildren(html("span", {}, html("b", {}, node.name), ` · ${parts.join("; ")}`), all);
 }
 
 function showAge() {
@@ -185,10 +185,7 @@ function showAge() {
   at("main").classList.toggle("stale", isSilent);
   const age = at("age");
   if (isSilent) age.textContent = `no answer for ${duration(Math.round(silentMs / 1000))}`;
-  else if (traffic && worker) {
-    const seconds = Math.max(0, Math.round((worker.now_ms - traffic.time_ms) / 1000));
-    age.textContent = `tick ${seconds ? `${duration(seconds)} ago` : "now"}`;
-  }
+  else if (traffic && worker) age.textContent = `tick ${ago(traffic.time_ms, worker.now_ms)}`;
 }
 
 async function showConfiguration() {

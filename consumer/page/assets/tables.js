@@ -1,6 +1,6 @@
 /** The tables and lists: calls, operations, partitions, sinks, pauses, configuration. */
 
-import { count, duration, grade, html, percent, rate, sparkline } from "./format.js";
+import { ago, count, duration, grade, html, percent, rate, sparkline } from "./format.js";
 
 export const FIRST_ROWS = 15;
 
@@ -92,7 +92,7 @@ export function sinkList(sinks, nowMs) {
     const [state, mood] = STATES[sink.state] ?? [sink.state, ""];
     const figures = [
       ["sent", count(sink.samples_sent)],
-      ["last", sink.sent_ms === null ? "–" : `${ago(sink.sent_ms, nowMs)}`],
+      ["last", sink.sent_ms === null ? "–" : ago(sink.sent_ms, nowMs)],
       ["waiting", sink.ticks_pending ? `${count(sink.samples_pending)} in ${count(sink.ticks_pending)} ticks` : "0"],
       ["sent again", count(sink.samples_retried)],
       ["rejected", reasons(sink.samples_failed)],
@@ -121,9 +121,9 @@ function reasons(samples) {
   return parts.length ? parts.join(", ") : "0";
 }
 
-function ago(timeMs, nowMs) {
-  const seconds = Math.max(0, (nowMs - timeMs) / 1000);
-  return seconds < 1 ? "now" : `${duration(Math.round(seconds))} ago`;
+function lastedSince(sinceMs, untilMs) {
+  const seconds = Math.max(1, Math.round((untilMs - sinceMs) / 1000));
+  return seconds < 120 ? `${seconds} s` : duration(seconds);
 }
 
 const PAUSES = {
@@ -136,7 +136,7 @@ export function pauseList(pauses, nowMs) {
   if (!pauses.length) return [html("li", { class: "note" }, "None since the start.")];
   return [...pauses].reverse().map((pause) => {
     const why = PAUSES[pause.reason] ?? pause.reason;
-    const lasted = duration(Math.max(1, Math.round(((pause.until_ms ?? nowMs) - pause.since_ms) / 1000)));
+    const lasted = lastedSince(pause.since_ms, pause.until_ms ?? nowMs);
     const text = pause.until_ms === null
       ? `Paused for ${lasted}: ${why}`
       : `${ago(pause.since_ms, nowMs)}, for ${lasted}: ${why}`;

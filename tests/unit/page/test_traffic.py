@@ -175,3 +175,23 @@ def test_the_first_tick_of_a_tenant_tells_of_the_time_since_its_series_began() -
     first = replace(block(100, newborn=True), start_ms=np.array([3_600_000]))
     traffic.take(Tick(3_610_000, {"a": [first]}))
     assert view(traffic, "a")["rate"] == 10.0
+
+
+def test_a_tick_that_comes_in_parts_is_one() -> None:
+    traffic = Traffic(in_parts=True)
+    for time_ms, values in ((10_000, (100, 50)), (20_000, (200, 150)), (30_000, (300, 250))):
+        for value in values:
+            first = block(value, newborn=time_ms == 10_000)
+            traffic.take(Tick(time_ms, {"a": [first]}))
+    seen = view(traffic, "a")
+    assert seen["time_ms"] == 20_000
+    assert seen["history"]["rate"].tolist() == [15.0, 20.0]
+    assert seen["series"] == 2
+
+
+def test_parts_with_other_strings_are_ticks_of_their_own() -> None:
+    traffic = Traffic(in_parts=True)
+    traffic.take(Tick(10_000, {"a": [block(100, newborn=True)]}))
+    traffic.take(Tick(20_000, {"a": [block(200)]}))
+    traffic.take(Tick(20_000, {"b": [block(1, strings=["", "", "web"])]}))
+    assert view(traffic, "a")["history"]["rate"].tolist() == [10.0, 10.0]
