@@ -49,11 +49,15 @@ NOTHING_IS_WRONG = {
     *("Samples tried again A", "Samples refused or not sent A", "Samples refused or not sent B"),
     *("Errors of sending threads A", "Native histograms and exemplars C"),
     *("Span names replaced by templates A", "Spans with an overflowed label A"),
-    *("Paused, by reason A", "Overrides read again A", "Updates without room A"),
+    *("Paused, by reason A", "Pauses A", "Overrides read again A", "Updates without room A"),
     *("Updates without room B", "Series that begin and end B"),
 }
 """Queries that are empty while nothing of the kind has happened: their counters begin then."""
-NOT_ASKED_FOR = {"Native histograms and exemplars A"}
+NOT_ASKED_FOR = {
+    *("Native histograms and exemplars A", "Since the overrides were last good A"),
+    *("Entities A", "Entities B", "Entities C"),
+    *("Entities that begin and end A", "Entities that begin and end B"),
+}
 NOT_TOLD = {
     "at_least_once": set[str](),
     # The span side replaces values of labels then, and has no metrics about it.

@@ -19,7 +19,6 @@ import yaml
 
 from consumer.config import load_config
 from consumer.config.load import load_tenants
-from consumer.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -28,9 +27,6 @@ TIMEOUT_S = 60
 WORKLOADS = {"at-least-once": "StatefulSet", "exactly-once": "Deployment"}
 LEAVING_S = 10
 """For leaving the group after the last delivery."""
-
-GUARANTEE = "SPANMILL_PROCESSING_GUARANTEE"
-NOT_YET = "processing_guarantee: exactly_once is not supported yet"
 
 each_overlay = pytest.mark.parametrize("overlay", sorted(WORKLOADS))
 
@@ -181,14 +177,7 @@ def test_the_worker_takes_the_configuration_that_is_mounted(overlay: str, tmp_pa
 def load_config_text(text: str, folder: Path, environ: Mapping[str, str]) -> Any:
     file = folder / "spanmill.yaml"
     file.write_text(text)
-    try:
-        return load_config(file, environ=environ)
-    except ConfigError as error:
-        if str(error) != NOT_YET:
-            raise
-        others = {name: value for name, value in environ.items() if name != GUARANTEE}
-        found = load_config(file, environ=others)
-        return found.model_copy(update={"processing_guarantee": environ[GUARANTEE]})
+    return load_config(file, environ=environ)
 
 
 @each_overlay

@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from consumer.telemetry.metrics import Metrics
 from tests.support.promql import check_syntax, labels_of, metrics_of
-from tests.unit.deploy.conftest import DEPLOY, OF_THE_TARGET
+from tests.unit.deploy.conftest import DEPLOY, OF_HISTOGRAMS, OF_THE_TARGET
 
 FILES = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
 LABEL_VALUES = re.compile(r"label_values\((?P<selector>.+), (?P<label>\w+)\)")
+
+NOT_SHOWN = {"spanmill_remote_write_shards_min"}
+"""What says nothing that the configuration does not."""
 
 each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 
@@ -103,3 +108,11 @@ def test_every_panel_takes_the_data_source_of_the_dashboard(file: Path) -> None:
 def test_dashboards_have_uids_of_their_own_that_links_can_rely_on() -> None:
     uids = [read(file)["uid"] for file in FILES]
     assert uids == ["spanmill-red", "spanmill-service-map", "spanmill-workers"]
+
+
+def test_the_operators_dashboard_shows_every_metric_of_the_worker() -> None:
+    shown = {name for _, text in queries(read(FILES[-1])) for name in metrics_of(text)}
+    names = [each.name for each in Metrics(CollectorRegistry()).descriptions]
+    endings = ("", *OF_HISTOGRAMS)
+    missing = {name for name in names if not any(name + ending in shown for ending in endings)}
+    assert missing == NOT_SHOWN
