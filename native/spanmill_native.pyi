@@ -143,3 +143,10 @@ class Pairing:
     def pending(self) -> int: ...
     def remembered(self) -> int: ...
     def oldest(self) -> int | None: ...
+
+def group(columns: Sequence[Buffer]) -> tuple[bytes, bytes]:
+    """Find the group of each row, and the first row of each group, which orders them (int64).
+
+    ``columns`` are uint32 and contiguous; rows of a group have equal values in all. Raises :class:`ValueError` for columns of different lengths, :class:`BufferError` for
+    others than described.
+    """

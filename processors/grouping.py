@@ -1,13 +1,24 @@
-"""Group rows of equal key columns: the one query every processor needs."""
+"""Group rows of equal key columns: the one query every processor needs.
+
+`native/src/grouping.rs` does it by hashing, in NumPy it is done by sorting; the contract
+tests hold the two together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+try:
+    import spanmill_native
+except ImportError:  # not built: slower, but the same
+    IS_BUILT = False
+else:
+    IS_BUILT = True
 
 _RADIX_LIMIT = 1 << 63
 """Combined keys stay below this, so that they fit an unsigned 64-bit integer."""
@@ -15,9 +26,9 @@ _RADIX_LIMIT = 1 << 63
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """``g`` groups of ``n`` rows, ordered by their key.
+    """``g`` groups of ``n`` rows, ordered by their first rows.
 
-    ``of_row`` (intp[n]) is each row's group, ``first`` (intp[g]) a group's first row.
+    ``of_row`` (intp[n]) is each row's group, ``first`` (intp[g]) a group's first row, ascending.
     """
 
     of_row: NDArray[np.intp]
@@ -36,8 +47,12 @@ class Groups:
         return sums.astype(np.float64, copy=False)
 
 
-def group(columns: Sequence[NDArray[Any]]) -> Groups:
-    """Group rows by ``columns``: unsigned integer or bool columns, at least one."""
+Columns: TypeAlias = Sequence[NDArray[Any]]
+"""Unsigned integers or bools, at least one column."""
+
+
+def group_by_sorting(columns: Columns) -> Groups:
+    """Group rows with equal values in all ``columns``."""
     key, size = _densest(columns[0])
     for column in columns[1:]:
         next_key, next_size = _densest(column)
@@ -46,7 +61,10 @@ def group(columns: Sequence[NDArray[Any]]) -> Groups:
         key = key * np.uint64(next_size) + next_key
         size *= next_size
     _, first, of_row = np.unique(key, return_index=True, return_inverse=True)
-    return Groups(of_row=of_row, first=first)
+    order = np.argsort(first)
+    rank = np.empty(len(order), np.intp)
+    rank[order] = np.arange(len(order))
+    return Groups(of_row=rank[of_row], first=first[order])
 
 
 def _densest(column: NDArray[Any]) -> tuple[NDArray[np.uint64], int]:
@@ -59,3 +77,29 @@ def _densest(column: NDArray[Any]) -> tuple[NDArray[np.uint64], int]:
 def _compress(key: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], int]:
     values, dense = np.unique(key, return_inverse=True)
     return dense.astype(np.uint64), max(1, len(values))
+
+
+def group_by_hashing(columns: Columns) -> Groups:
+    """The same by `spanmill_native`, with results that are read-only."""
+    of_row, first = spanmill_native.group([part for each in columns for part in _words(each)])
+    return Groups(of_row=np.frombuffer(of_row, np.intp), first=np.frombuffer(first, np.intp))
+
+
+def _words(column: NDArray[Any]) -> Sequence[NDArray[np.uint32]]:
+    """The column as 32-bit numbers; wider ones become two."""
+    if column.itemsize <= 4:
+        return (np.ascontiguousarray(column, np.uint32),)
+    wide = column.astype(np.uint64, copy=False)
+    return wide.astype(np.uint32), (wide >> np.uint64(32)).astype(np.uint32)
+
+
+group: Callable[[Columns], Groups] = group_by_hashing if IS_BUILT else group_by_sorting
+"""The faster of the two that is there."""
+
+
+def distinct(values: NDArray[Any]) -> NDArray[Any]:
+    """The distinct ones of ``values``, ascending: NumPy's own hashes, which takes longer."""
+    ordered = np.sort(values)
+    is_new = np.ones(len(ordered), np.bool_)
+    is_new[1:] = ordered[1:] != ordered[:-1]
+    return ordered[is_new]

@@ -8,6 +8,7 @@
 pub mod batch;
 pub mod columns;
 pub mod dictionary;
+pub mod grouping;
 pub mod ids;
 pub mod measure;
 pub mod normalise;

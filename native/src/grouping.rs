@@ -1,0 +1,101 @@
+//! Groups of rows with equal columns: what `processors/grouping.py` does, by hashing.
+
+use hashbrown::HashTable;
+
+/// Which group each row is in, and the first row of each group, which orders the groups.
+#[derive(Default, Debug, PartialEq)]
+pub struct Groups {
+    pub of_row: Vec<i64>,
+    pub first: Vec<i64>,
+}
+
+/// Rows while their columns are packed into one key each.
+pub struct Rows {
+    keys: Vec<u64>,
+    bits: u32,
+}
+
+impl Rows {
+    pub fn new(count: usize) -> Self {
+        Rows { keys: vec![0; count], bits: 0 }
+    }
+
+    /// Put one more column to the keys; it has a value for each row.
+    pub fn add(&mut self, column: impl ExactSizeIterator<Item = u32> + Clone) {
+        debug_assert_eq!(column.len(), self.keys.len());
+        let bits = u32::BITS - column.clone().fold(0, |all, value| all | value).leading_zeros();
+        if self.bits + bits > u64::BITS {
+            self.compress();
+        }
+        self.bits += bits;
+        for (key, value) in self.keys.iter_mut().zip(column) {
+            *key = *key << bits | u64::from(value);
+        }
+    }
+
+    pub fn groups(&self) -> Groups {
+        let mut table: HashTable<u32> = HashTable::with_capacity(self.keys.len().min(1024));
+        let mut distinct: Vec<u64> = Vec::new();
+        let mut groups = Groups { of_row: Vec::with_capacity(self.keys.len()), first: Vec::new() };
+        for (row, &key) in self.keys.iter().enumerate() {
+            let is_equal = |&group: &u32| distinct[group as usize] == key;
+            let group = match table.find(hash(key), is_equal) {
+                Some(&group) => group,
+                None => {
+                    let group = distinct.len() as u32;
+                    distinct.push(key);
+                    groups.first.push(row as i64);
+                    table.insert_unique(hash(key), group, |&other| hash(distinct[other as usize]));
+                    group
+                }
+            };
+            groups.of_row.push(i64::from(group));
+        }
+        groups
+    }
+
+    /// Replace the keys by the numbers of their groups, which fit into 32 bits.
+    fn compress(&mut self) {
+        let groups = self.groups();
+        self.bits = u64::BITS - (groups.first.len() as u64).leading_zeros();
+        self.keys = groups.of_row.into_iter().map(|group| group as u64).collect();
+    }
+}
+
+/// Folds the 128 bits of a product, so that every bit of the key counts at both ends.
+fn hash(key: u64) -> u64 {
+    let product = u128::from(key ^ 0x243f_6a88_85a3_08d3) * 0x9e37_79b9_7f4a_7c15;
+    product as u64 ^ (product >> 64) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(columns: &[&[u32]]) -> Groups {
+        let mut rows = Rows::new(columns[0].len());
+        for column in columns {
+            rows.add(column.iter().copied());
+        }
+        rows.groups()
+    }
+
+    #[test]
+    fn groups_are_in_the_order_of_their_first_rows() {
+        let groups = group(&[&[7, 3, 7, 7], &[1, 1, 1, 0]]);
+        assert_eq!(groups, Groups { of_row: vec![0, 1, 0, 2], first: vec![0, 1, 3] });
+    }
+
+    #[test]
+    fn columns_that_do_not_fit_one_key_are_told_apart() {
+        let wide: &[u32] = &[u32::MAX, 0, u32::MAX, 1 << 31];
+        let groups = group(&[wide, wide, &[0, 0, 1, 0], wide, &[5, 5, 5, 5]]);
+        assert_eq!(groups.of_row, [0, 1, 2, 3]);
+        assert_eq!(group(&[wide, wide, wide, wide]).of_row, [0, 1, 0, 2]);
+    }
+
+    #[test]
+    fn no_rows_are_no_groups() {
+        assert_eq!(group(&[&[], &[]]), Groups::default());
+    }
+}

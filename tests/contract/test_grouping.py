@@ -1,0 +1,99 @@
+"""Both ways to group rows give the same groups."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from processors.grouping import (
+    IS_BUILT,
+    Columns,
+    Groups,
+    distinct,
+    group_by_hashing,
+    group_by_sorting,
+)
+
+IMPLEMENTATIONS = [
+    pytest.param(group_by_sorting, id="sorting"),
+    pytest.param(
+        group_by_hashing,
+        id="hashing",
+        marks=pytest.mark.skipif(not IS_BUILT, reason="the native extension is not built"),
+    ),
+]
+TYPES = (np.bool_, np.uint8, np.uint32, np.uint64)
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+def group(request: pytest.FixtureRequest) -> Callable[[Columns], Groups]:
+    chosen: Callable[[Columns], Groups] = request.param
+    return chosen
+
+
+def columns(*values: Sequence[int], of: type[np.generic] = np.uint32) -> list[NDArray[Any]]:
+    return [np.array(column, of) for column in values]
+
+
+def test_groups_are_numbered_in_the_order_in_which_they_appear(
+    group: Callable[[Columns], Groups],
+) -> None:
+    groups = group(columns([7, 3, 7, 7], [1, 1, 1, 0]))
+    assert groups.of_row.tolist() == [0, 1, 0, 2]
+    assert groups.first.tolist() == [0, 1, 3]
+    assert groups.count().tolist() == [2, 1, 1]
+    assert groups.sum(np.array([1, 10, 100, 1000])).tolist() == [101, 10, 1000]
+
+
+def test_columns_with_many_values_are_not_mixed_up(group: Callable[[Columns], Groups]) -> None:
+    most = 2**32 - 1
+    wide = [most, 0, most, 2**31]
+    assert group(columns(wide, wide, [0, 0, 1, 0], wide)).of_row.tolist() == [0, 1, 2, 3]
+    assert group(columns(wide, wide, wide, wide, wide)).of_row.tolist() == [0, 1, 0, 2]
+    assert group(columns([2**63, 1, 2**63, 1 + 2**32], of=np.uint64)).of_row.tolist() == [
+        0,
+        1,
+        0,
+        2,
+    ]
+
+
+def test_a_column_may_be_a_view_with_gaps(group: Callable[[Columns], Groups]) -> None:
+    table = np.array([[1, 9], [2, 9], [1, 8]], np.uint32)
+    assert group([table[:, 0]]).of_row.tolist() == [0, 1, 0]
+
+
+def test_no_rows_are_no_groups(group: Callable[[Columns], Groups]) -> None:
+    groups = group(columns([], []))
+    assert (len(groups), len(groups.of_row)) == (0, 0)
+
+
+@pytest.mark.skipif(not IS_BUILT, reason="the native extension is not built")
+@given(st.data())
+def test_both_ways_agree_on_random_columns(data: st.DataObject) -> None:
+    rows = data.draw(st.integers(0, 40))
+    given_columns: list[NDArray[Any]] = []
+    for kind in data.draw(st.lists(st.sampled_from(TYPES), min_size=1, max_size=6)):
+        greatest = 1 if kind is np.bool_ else np.iinfo(kind).max
+        value = st.integers(0, 2) if data.draw(st.booleans()) else st.integers(0, greatest)
+        few = value.map(lambda number, greatest=greatest: min(number, greatest))
+        given_columns.append(np.array(data.draw(st.lists(few, min_size=rows, max_size=rows)), kind))
+    sorted_groups, hashed = group_by_sorting(given_columns), group_by_hashing(given_columns)
+    assert hashed.of_row.tolist() == sorted_groups.of_row.tolist()
+    assert hashed.first.tolist() == sorted_groups.first.tolist()
+    assert (hashed.of_row.dtype, hashed.first.dtype) == (np.intp, np.intp)
+
+
+@pytest.mark.skipif(not IS_BUILT, reason="the native extension is not built")
+def test_columns_of_different_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match="different lengths"):
+        group_by_hashing(columns([1, 2], [1]))
+
+
+@given(st.lists(st.integers(0, 5)))
+def test_distinct_values_are_ascending(values: list[int]) -> None:
+    assert distinct(np.array(values, np.int64)).tolist() == sorted(set(values))
