@@ -12,6 +12,7 @@ from functools import partial
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from consumer.acceleration import choose_pairing
 from consumer.config.model import Config
@@ -52,7 +53,7 @@ class Outcome:
         self.frames += output.frames
         self.edges += output.edges
         self.sanitized += output.sanitized
-        self.used += Counter({(tenant, processor): n for tenant, n in output.used.items()})
+        self.used.update({(tenant, processor): n for tenant, n in output.used.items()})
         self.discard(processor, output.discarded)
 
     def discard(self, processor: str, discarded: Counter[tuple[str, str]]) -> None:
@@ -124,7 +125,7 @@ class Pipeline:
         """Decode ``records`` and let every processor have the spans."""
         decoded = self.decoder.decode(records)
         outcome = Outcome(failures=decoded.failures)
-        _count_received(outcome, records, decoded.spans_received.tolist())
+        _count_received(outcome, records, decoded.spans_received)
         batch = self._eligible(decoded.batch, outcome)
         for plan, part in self._split(batch):
             for processor in plan.processors:
@@ -242,9 +243,16 @@ def open_pipeline(config: Config, tenants: SettingsByTenant | None = None) -> Pi
     return Pipeline(open_with, tenants or settings_by_tenant(config))
 
 
-def _count_received(outcome: Outcome, records: RawRecords, spans: Sequence[int]) -> None:
-    for tenant, value, count in zip(records.tenant.tolist(), records.values, spans, strict=True):
-        name = records.tenants[tenant]
-        outcome.records[name] += 1
-        outcome.spans[name] += count
-        outcome.bytes[name] += len(value)
+def _count_received(outcome: Outcome, records: RawRecords, spans: NDArray[np.int64]) -> None:
+    count = len(records.tenants)
+    sizes = np.fromiter(map(len, records.values), np.int64, len(records))
+    of_tenant = np.bincount(records.tenant, minlength=count).tolist()
+    for counter, weights in ((outcome.spans, spans), (outcome.bytes, sizes)):
+        sums = np.bincount(records.tenant, weights=weights, minlength=count).astype(np.int64)
+        counter.update(_there(records.tenants, of_tenant, sums.tolist()))
+    outcome.records.update(_there(records.tenants, of_tenant, of_tenant))
+
+
+def _there(names: Sequence[str], records: Sequence[int], counts: Sequence[int]) -> dict[str, int]:
+    """``counts`` by name, of those that have records."""
+    return {name: count for name, some, count in zip(names, records, counts, strict=True) if some}

@@ -36,11 +36,15 @@ class KeptStrings:
         """
         is_used = np.zeros(len(text), np.bool_)
         is_used[codes] = True
+        is_used[[ABSENT, EMPTY]] = False
+        used = np.flatnonzero(is_used)
+        found = [self._codes.get(text[code], ABSENT) for code in used.tolist()]
         ours = np.zeros(len(text), np.uint32)
-        ours[is_used] = [
-            self._code(text[code], valid=valid is None or bool(valid[code]), theirs=code)
-            for code in np.flatnonzero(is_used).tolist()
-        ]
+        ours[EMPTY] = EMPTY
+        ours[used] = found
+        for code in used[ours[used] == ABSENT].tolist():
+            is_valid = valid is None or bool(valid[code])
+            ours[code] = self._code(text[code], valid=is_valid, theirs=code)
         return ours[codes]
 
     def code(self, text: str) -> int:

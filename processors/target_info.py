@@ -11,6 +11,7 @@ import numpy as np
 
 from processors.batch import Codes, SpanBatch
 from processors.delta import DeltaFrame, Family, Instrument, Schema
+from processors.grouping import group
 from processors.labels import INTRINSIC_LABELS, Dictionary, label_name
 
 SERVICE_NAMESPACE, SERVICE_INSTANCE = "service.namespace", "service.instance.id"
@@ -49,11 +50,13 @@ def target_info(
     not told. Resources with equal label names share a frame (tempo-behaviour.md 1.3).
     """
     text, valid = dictionary.text(), batch.strings.valid
+    told, are_valid = _Told(text, excluded), bool(valid.all())
+    keys, values = batch.resources.all_keys, batch.resources.all_values
     by_names: dict[tuple[str, ...], dict[tuple[int, ...], None]] = {}
-    for resource, (tenant, *of_target) in _distinct(batch, target):
+    for attributes, (tenant, *of_target) in _distinct(batch, target):
         identity = {name: code for name, code in zip(target, of_target, strict=True) if text[code]}
-        labels = _resource_labels(batch, resource, text, excluded)
-        is_valid = all(code >= len(valid) or valid[code] for code in labels.values())
+        labels = told.labels(keys[attributes].tolist(), values[attributes].tolist())
+        is_valid = are_valid or all(code >= len(valid) or valid[code] for code in labels.values())
         if identity and labels and is_valid:
             labels |= identity
             names = tuple(sorted(labels))
@@ -75,44 +78,48 @@ def target_info(
 
 def _distinct(
     batch: SpanBatch, target: Mapping[str, Codes]
-) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """(row of a resource, (tenant, codes of ``target``)), once for equal attributes.
+) -> Iterator[tuple[slice, tuple[int, ...]]]:
+    """(attributes of a resource, (tenant, codes of ``target``)), once for equal ones.
 
     Most resources of a batch are there many times, once a record.
     """
     table = batch.resources
-    rows, first = np.unique(batch.resource, return_index=True)
+    first = group([batch.resource]).first
     columns = [batch.tenant()[first], *(codes[first] for codes in target.values())]
     identities = zip(*(column.tolist() for column in columns), strict=True)
-    keys, values = table.all_keys.tobytes(), table.all_values.tobytes()
-    offsets = (table.all_offsets * table.all_keys.itemsize).tolist()
+    size = table.all_keys.itemsize
+    keys, values, offsets = table.all_keys.tobytes(), table.all_values.tobytes(), table.all_offsets
     seen: set[tuple[tuple[int, ...], bytes, bytes]] = set()
-    for row, identity in zip(rows.tolist(), identities, strict=True):
-        attributes = slice(offsets[row], offsets[row + 1])
-        resource = (identity, keys[attributes], values[attributes])
+    for row, identity in zip(batch.resource[first].tolist(), identities, strict=True):
+        attributes = slice(int(offsets[row]), int(offsets[row + 1]))
+        as_bytes = slice(attributes.start * size, attributes.stop * size)
+        resource = (identity, keys[as_bytes], values[as_bytes])
         if resource not in seen:
             seen.add(resource)
-            yield row, identity
+            yield attributes, identity
 
 
-def _resource_labels(
-    batch: SpanBatch, resource: int, text: Sequence[str], excluded: Collection[str]
-) -> dict[str, int]:
-    """Label name -> code of the value, for each attribute that is told.
+class _Told(dict[int, str]):
+    """Code of an attribute's key -> its label name; empty where it is not told."""
 
-    Of attributes with one label name the last one wins, and an empty one wins by deleting.
-    """
-    table = batch.resources
-    row = slice(int(table.all_offsets[resource]), int(table.all_offsets[resource + 1]))
-    labels: dict[str, int] = {}
-    for key, value in zip(
-        table.all_keys[row].tolist(), table.all_values[row].tolist(), strict=True
-    ):
-        attribute = text[key]
-        if attribute in _LEFT_OUT or attribute in excluded or attribute[0] in "0123456789":
-            continue
-        labels[label_name(attribute, _RESERVED)] = value
-    return {name: value for name, value in labels.items() if text[value]}
+    def __init__(self, text: Sequence[str], excluded: Collection[str]) -> None:
+        super().__init__()
+        self._text = text
+        self._left_out = {*_LEFT_OUT, *excluded}
+
+    def __missing__(self, key: int) -> str:
+        attribute = self._text[key]
+        is_told = attribute not in self._left_out and attribute[0] not in "0123456789"
+        name = self[key] = label_name(attribute, _RESERVED) if is_told else ""
+        return name
+
+    def labels(self, keys: Sequence[int], values: Sequence[int]) -> dict[str, int]:
+        """Label name -> code of the value, for each attribute of a resource that is told.
+
+        Of attributes with one label name the last one wins, and an empty one wins by deleting.
+        """
+        labels = dict(zip(map(self.__getitem__, keys), values, strict=True))
+        return {name: value for name, value in labels.items() if name and self._text[value]}
 
 
 def _job(namespace: str, service: str) -> str:

@@ -143,6 +143,7 @@ class HalfReader:
         text, valid = dictionary.text(), dictionary.validity()
         names = batch.records.tenants
         tenants = np.array([store.tenants.code(name) for name in names], np.uint32)
+        kept = store.kept.keep(text, np.stack(list(codes.values())), valid)
         columns = {
             "side": side,
             "tenant": tenants[batch.tenant()],
@@ -153,7 +154,7 @@ class HalfReader:
             "seconds": batch.duration_s(),
             "start_ns": batch.start_ns,
             "end_ns": batch.end_ns,
-            **{name: store.kept.keep(text, column, valid) for name, column in codes.items()},
+            **dict(zip(codes, kept, strict=True)),
         }
         if self.weighs:
             columns["weight"] = self._multiplier.of(batch)

@@ -96,9 +96,9 @@ class ServiceGraphs:
         if edges is not None:
             if len(lost):
                 of_edges = np.concatenate([edges.client_half, edges.server_half])
-                of_virtual = np.intersect1d(lost, of_edges)
-                used = np.concatenate([used, of_virtual])
-                lost = np.setdiff1d(lost, of_virtual)
+                is_virtual = np.isin(lost, of_edges)
+                used = np.concatenate([used, lost[is_virtual]])
+                lost = lost[~is_virtual]
             labels = self._frames.labels(edges, self._store)
             edges, labels, used, wild = self._valid(edges, labels, used)
             discarded += self._count(wild, "invalid_utf8")

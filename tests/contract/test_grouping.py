@@ -78,14 +78,15 @@ def test_both_ways_agree_on_random_columns(data: st.DataObject) -> None:
     rows = data.draw(st.integers(0, 40))
     given_columns: list[NDArray[Any]] = []
     for kind in data.draw(st.lists(st.sampled_from(TYPES), min_size=1, max_size=6)):
-        greatest = 1 if kind is np.bool_ else np.iinfo(kind).max
-        value = st.integers(0, 2) if data.draw(st.booleans()) else st.integers(0, greatest)
-        few = value.map(lambda number, greatest=greatest: min(number, greatest))
-        given_columns.append(np.array(data.draw(st.lists(few, min_size=rows, max_size=rows)), kind))
+        greatest = 1 if kind is np.bool_ else int(np.iinfo(kind).max)
+        value = st.integers(0, min(2, greatest) if data.draw(st.booleans()) else greatest)
+        given_columns.append(
+            np.array(data.draw(st.lists(value, min_size=rows, max_size=rows)), kind)
+        )
     sorted_groups, hashed = group_by_sorting(given_columns), group_by_hashing(given_columns)
     assert hashed.of_row.tolist() == sorted_groups.of_row.tolist()
     assert hashed.first.tolist() == sorted_groups.first.tolist()
-    assert (hashed.of_row.dtype, hashed.first.dtype) == (np.intp, np.intp)
+    assert hashed.of_row.dtype == hashed.first.dtype == np.dtype(np.intp)
 
 
 @pytest.mark.skipif(not IS_BUILT, reason="the native extension is not built")
