@@ -147,6 +147,7 @@ class Pairing:
 def group(columns: Sequence[Buffer]) -> tuple[bytes, bytes]:
     """Find the group of each row, and the first row of each group, which orders them (int64).
 
-    ``columns`` are uint32 and contiguous; rows of a group have equal values in all. Raises :class:`ValueError` for columns of different lengths, :class:`BufferError` for
-    others than described.
+    ``columns`` are uint32 and contiguous; rows of a group have equal values in all. Raises
+    :class:`ValueError` for columns of different lengths, :class:`BufferError` for others
+    than described.
     """
