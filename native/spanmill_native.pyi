@@ -151,3 +151,24 @@ def group(columns: Sequence[Buffer]) -> tuple[bytes, bytes]:
     :class:`ValueError` for columns of different lengths, :class:`BufferError` for others
     than described.
     """
+
+@final
+class SlotIndex:
+    """Numbers for rows of ``width`` uint32; those of rows that are gone are given again."""
+
+    end: int
+    """The first slot that was never given."""
+
+    def __new__(cls, width: int) -> SlotIndex: ...
+    def __len__(self) -> int: ...
+    def find(self, rows: Buffer) -> bytes:
+        """Find the slot of each row (uint32, contiguous), -1 where it has none (int64)."""
+
+    def make(self, rows: Buffer) -> bytes:
+        """Find the slot of each row, or give it one (int64)."""
+
+    def free(self, slots: Buffer) -> None:
+        """Free slots in use (int64). Raises :class:`KeyError` for others."""
+
+    def rename(self, table: Buffer) -> None:
+        """Let the slots in use have the rows that stand at their place in ``table`` (uint32)."""

@@ -21,14 +21,14 @@ impl Rows {
     }
 
     /// Put one more column to the keys; it has a value for each row.
-    pub fn add(&mut self, column: impl ExactSizeIterator<Item = u32> + Clone) {
+    pub fn add(&mut self, column: &[u32]) {
         debug_assert_eq!(column.len(), self.keys.len());
-        let bits = u32::BITS - column.clone().fold(0, |all, value| all | value).leading_zeros();
+        let bits = u32::BITS - column.iter().fold(0, |all, value| all | value).leading_zeros();
         if self.bits + bits > u64::BITS {
             self.compress();
         }
         self.bits += bits;
-        for (key, value) in self.keys.iter_mut().zip(column) {
+        for (key, &value) in self.keys.iter_mut().zip(column) {
             *key = *key << bits | u64::from(value);
         }
     }
@@ -75,7 +75,7 @@ mod tests {
     fn group(columns: &[&[u32]]) -> Groups {
         let mut rows = Rows::new(columns[0].len());
         for column in columns {
-            rows.add(column.iter().copied());
+            rows.add(column);
         }
         rows.groups()
     }

@@ -15,8 +15,11 @@ pub mod normalise;
 pub mod pairing;
 #[cfg(feature = "python")]
 mod python;
+#[cfg(feature = "python")]
+mod python_tables;
 pub mod schema;
 pub mod shape;
+pub mod slots;
 pub mod span;
 pub mod value;
 pub mod wanted;

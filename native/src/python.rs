@@ -1,15 +1,13 @@
 //! The module as Python sees it: plain values in and out.
 
 use bytemuck::{NoUninit, cast_slice};
-use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::{PyBufferError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
 use crate::batch::{self, Batch, Failure, Projection};
 use crate::columns::KeyColumns;
 use crate::dictionary::Dictionary;
-use crate::grouping::Rows;
+use crate::python_tables::{SlotIndex, group};
 use crate::wanted::Wanted;
 
 #[pyclass]
@@ -186,29 +184,11 @@ fn decode(py: Python<'_>, dictionary: &Dictionary) -> PyResult<(Py<PyList>, Vec<
     Ok((strings.unbind(), valid))
 }
 
-#[pyfunction]
-fn group(
-    py: Python<'_>,
-    columns: Vec<PyBuffer<u32>>,
-) -> PyResult<(Bound<'_, PyBytes>, Bound<'_, PyBytes>)> {
-    let count = columns.first().map_or(0, |column| column.item_count());
-    let mut rows = Rows::new(count);
-    for column in &columns {
-        let cells =
-            column.as_slice(py).ok_or_else(|| PyBufferError::new_err("a column has gaps"))?;
-        if cells.len() != count {
-            return Err(PyValueError::new_err("columns of different lengths"));
-        }
-        rows.add(cells.iter().map(|cell| cell.get()));
-    }
-    let groups = rows.groups();
-    Ok((PyBytes::new(py, cast_slice(&groups.of_row)), PyBytes::new(py, cast_slice(&groups.first))))
-}
-
 #[pymodule]
 fn spanmill_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(group, module)?)?;
     module.add_class::<Walker>()?;
+    module.add_class::<SlotIndex>()?;
     module.add_class::<crate::pairing::python::Pairing>()?;
     module.add_class::<Fault>()?;
     module.add_class::<Columns>()

@@ -1,0 +1,100 @@
+//! Groups and slots as Python sees them: buffers of native numbers in, bytes of int64 out.
+
+use bytemuck::cast_slice;
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::grouping::Rows;
+use crate::slots::Slots;
+
+#[pyfunction]
+pub fn group(
+    py: Python<'_>,
+    columns: Vec<PyBuffer<u32>>,
+) -> PyResult<(Bound<'_, PyBytes>, Bound<'_, PyBytes>)> {
+    let count = columns.first().map_or(0, |column| column.item_count());
+    let mut rows = Rows::new(count);
+    for column in &columns {
+        let column = column.to_vec(py)?;
+        if column.len() != count {
+            return Err(PyValueError::new_err("columns of different lengths"));
+        }
+        rows.add(&column);
+    }
+    let groups = rows.groups();
+    Ok((PyBytes::new(py, cast_slice(&groups.of_row)), PyBytes::new(py, cast_slice(&groups.first))))
+}
+
+#[pyclass]
+pub struct SlotIndex {
+    slots: Slots,
+}
+
+#[pymethods]
+impl SlotIndex {
+    #[new]
+    fn new(width: usize) -> PyResult<Self> {
+        if width == 0 {
+            return Err(PyValueError::new_err("rows without columns"));
+        }
+        Ok(SlotIndex { slots: Slots::new(width) })
+    }
+
+    fn __len__(&self) -> usize {
+        self.slots.count()
+    }
+
+    #[getter]
+    fn end(&self) -> usize {
+        self.slots.end()
+    }
+
+    fn find<'py>(&self, py: Python<'py>, rows: PyBuffer<u32>) -> PyResult<Bound<'py, PyBytes>> {
+        let numbers = self.numbers(py, &rows)?;
+        let found = numbers.chunks_exact(self.slots.width()).map(|row| self.slots.find(row));
+        let found: Vec<i64> = found.map(|slot| slot.map_or(-1, i64::from)).collect();
+        Ok(PyBytes::new(py, cast_slice(&found)))
+    }
+
+    fn make<'py>(&mut self, py: Python<'py>, rows: PyBuffer<u32>) -> PyResult<Bound<'py, PyBytes>> {
+        let numbers = self.numbers(py, &rows)?;
+        let rows = numbers.chunks_exact(self.slots.width());
+        let made: Vec<i64> = rows.map(|row| i64::from(self.slots.make(row))).collect();
+        Ok(PyBytes::new(py, cast_slice(&made)))
+    }
+
+    fn free(&mut self, py: Python<'_>, slots: PyBuffer<i64>) -> PyResult<()> {
+        for slot in slots.to_vec(py)? {
+            let is_free = u32::try_from(slot).is_ok_and(|slot| self.slots.free(slot));
+            if !is_free {
+                return Err(PyKeyError::new_err(slot));
+            }
+        }
+        Ok(())
+    }
+
+    fn rename(&mut self, py: Python<'_>, table: PyBuffer<u32>) -> PyResult<()> {
+        let numbers = self.numbers(py, &table)?;
+        let width = self.slots.width();
+        if numbers.len() < self.slots.end() * width {
+            return Err(PyValueError::new_err("fewer rows than slots"));
+        }
+        self.slots.rename(|slot, row| {
+            let start = slot as usize * width;
+            row.copy_from_slice(&numbers[start..start + width]);
+        });
+        Ok(())
+    }
+}
+
+impl SlotIndex {
+    /// The numbers of whole rows, one row after the other.
+    fn numbers(&self, py: Python<'_>, rows: &PyBuffer<u32>) -> PyResult<Vec<u32>> {
+        if !rows.item_count().is_multiple_of(self.slots.width()) {
+            return Err(PyValueError::new_err("rows of another width"));
+        }
+        rows.to_vec(py)
+    }
+}
