@@ -7,7 +7,7 @@ tenant that something was refused to.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,7 +17,8 @@ from consumer.registry.hashes import LabelHashes, with_name
 from consumer.registry.limiter import Candidates, Entities, Numbers, refuse_series
 from consumer.registry.settings import NO_LIMITS, LimiterType, TenantLimits
 from consumer.registry.sketch import SlidingSketches
-from consumer.registry.table import Flags, Life, SeriesTable, Slots
+from consumer.registry.slots import Slots
+from consumer.registry.table import Flags, Life, SeriesTable
 from processors.delta import DeltaFrame
 from processors.strings import KeptStrings
 
@@ -28,14 +29,13 @@ _NO_LIMIT = np.iinfo(np.int64).max
 class Arrival:
     """A frame in terms of its table.
 
-    ``rows`` (uint32[g, 1 + k]): tenant and labels, ``keys`` the same as bytes, ``slots``
+    ``rows`` (uint32[g, 1 + k], contiguous): tenant and labels, ``slots``
     (intp[g]) where they are, -1 for nowhere, ``columns`` (intp[f]) those of the families.
     """
 
     frame: DeltaFrame
     table: SeriesTable
     rows: NDArray[np.uint32]
-    keys: Sequence[bytes]
     slots: Slots
     columns: Slots
 
@@ -307,8 +307,7 @@ class Admission:
 def _candidates(arrival: Arrival, asked: Flags) -> Candidates:
     first = arrival.frame.first
     return Candidates(
-        tenant=arrival.rows[:, 0],
-        keys=arrival.keys,
+        rows=arrival.rows,
         asked=asked,
         sizes=arrival.table.sizes[arrival.columns],
         order=np.arange(len(asked)) if first is None else np.argsort(first, kind="stable"),

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumer.registry.settings import TenantLimits
+from consumer.registry.slots import Slots
 from consumer.registry.sparse import Buckets
-from consumer.registry.table import Flags, Life, SeriesTable, Slots
+from consumer.registry.table import Flags, Life, SeriesTable
 from consumer.remote_write.series import Exemplars as TickExemplars
 from consumer.remote_write.series import MetricType, NativeHistograms, SeriesBlock
 from processors.delta import Family, Instrument

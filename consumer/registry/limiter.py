@@ -13,14 +13,16 @@ Bounds: an entry of a dictionary for each entity that is alive.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consumer.registry.hashes import Hashes
-from consumer.registry.table import Flags, Slots
+from consumer.registry.slots import Rows, Slots
+from consumer.registry.table import Flags
+from processors.grouping import group
 
 Numbers = NDArray[np.int64]
 
@@ -29,16 +31,20 @@ Numbers = NDArray[np.int64]
 class Candidates:
     """``g`` label sets that ask for new series.
 
-    ``tenant`` (uint32[g]). ``keys``: equal for equal label sets of a tenant. ``asked``
+    ``rows`` (uint32[g, 1 + k]): tenant and labels; equal ones may be there. ``asked``
     (bool[g, f]): the families that would begin. ``sizes`` (int64[f]): series of each.
     ``order`` (intp[g]): the label sets by first appearance.
     """
 
-    tenant: NDArray[np.uint32]
-    keys: Sequence[bytes]
+    rows: Rows
     asked: Flags
     sizes: Numbers
     order: Slots
+
+    @property
+    def tenant(self) -> NDArray[np.uint32]:
+        """The tenant of each label set (uint32[g])."""
+        return self.rows[:, 0]
 
 
 def refuse_series(candidates: Candidates, room: Numbers) -> Flags | None:
@@ -58,7 +64,7 @@ def refuse_series(candidates: Candidates, room: Numbers) -> Flags | None:
     asking = order[(needed[order] > 0) & is_crowded[candidates.tenant[order]]]
     for tenant, rows in by_tenant_of(candidates.tenant, asking):
         asked = candidates.asked[rows]
-        leaders = _leaders([candidates.keys[row] for row in rows.tolist()])
+        leaders = _leaders(candidates.rows[rows])
         together = np.zeros(asked.shape, np.bool_)
         np.logical_or.at(together, leaders, asked)
         admitted = np.zeros(asked.shape, np.bool_)
@@ -147,7 +153,7 @@ def by_tenant_of(tenant: NDArray[np.uint32], rows: Slots) -> Iterator[tuple[int,
         yield code, sorted_rows[end - count : end]
 
 
-def _leaders(keys: Sequence[bytes]) -> Slots:
-    """For each key the index of the first one that is equal (intp[n])."""
-    first: dict[bytes, int] = {}
-    return np.array([first.setdefault(key, at) for at, key in enumerate(keys)], np.intp)
+def _leaders(rows: Rows) -> Slots:
+    """For each row the index of the first one that is equal (intp[n])."""
+    groups = group(list(rows.T))
+    return groups.first[groups.of_row]

@@ -24,13 +24,13 @@ from consumer.registry.blocks import ExemplarBudget, Telling, by_tenant
 from consumer.registry.cardinality import OVERFLOW_VALUE, Labelled, ValueLimiter
 from consumer.registry.hashes import LabelHashes
 from consumer.registry.holdings import Found, Holding
-from consumer.registry.limiter import by_tenant_of
 from consumer.registry.settings import NO_LIMITS, RegistrySettings, TenantLimits
 from consumer.registry.state import Columns, dump_tables, json_key, load_tables
 from consumer.registry.table import Flags, Life, SeriesTable
 from consumer.remote_write.series import SeriesBlock, Tick
 from processors.batch import ABSENT, EMPTY, Codes
 from processors.delta import DeltaFrame, Instrument, Schema
+from processors.grouping import distinct
 from processors.strings import KeptStrings
 
 _NEVER_MS = np.iinfo(np.int64).min
@@ -51,8 +51,6 @@ class Registry:
         self._values = ValueLimiter(self._hashes, settings.stale_ms)
         self._tables: dict[tuple[str, ...], SeriesTable] = {}
         self._overflow = SeriesTable([name for name, _ in settings.overflow_labels])
-        self._homes: dict[int, set[SeriesTable]] = {}
-        """The tables in which a tenant had label sets."""
         self._collected_ms = started_ms
         self._collected: dict[str, int] = {}
         """When tenants were collected that the last collection left out."""
@@ -155,8 +153,7 @@ class Registry:
             self._tables[tuple(orjson.loads(key))] = table
             slots = table.occupied()
             tenant = table.rows[slots, 0]
-            for code in np.unique(tenant).tolist():
-                self._homes.setdefault(code, set()).add(table)
+            table.remember(tenant)
             self._admission.entered(table, slots)
             self._admission.began(tenant, (table.life[slots] >= Life.HELD) @ table.sizes)
         self._admission.take_changes(Changes())
@@ -213,7 +210,7 @@ class Registry:
         labels[labels == EMPTY] = ABSENT
         rows = np.ascontiguousarray(np.column_stack([tenant, labels]), np.uint32)
         columns = table.columns(frame.schema.families)
-        alive = table.states(table.find(table.keys(rows)), columns) >= Life.HELD
+        alive = table.states(table.find(rows), columns) >= Life.HELD
         text, constant = self._strings.text, [self._constant_labels(n) for n in frame.tenants]
         named = [
             {
@@ -251,9 +248,8 @@ class Registry:
         if self._limits.any_cardinality and not frame.is_info:
             self._limit_values(frame, table, tenant, labels, time_ms)
         rows = np.ascontiguousarray(np.column_stack([tenant, labels]), np.uint32)
-        keys = table.keys(rows)
         columns = table.columns(frame.schema.families)
-        return Arrival(frame, table, rows, keys, table.find(keys), columns)
+        return Arrival(frame, table, rows, table.find(rows), columns)
 
     def _limit_values(
         self,
@@ -282,33 +278,34 @@ class Registry:
         if arrival.frame.is_info:
             return
         missing = np.flatnonzero(arrival.slots < 0)
-        table = arrival.table
-        for tenant, of_tenant in by_tenant_of(arrival.rows[:, 0], missing):
-            homes = self._homes.setdefault(tenant, set())
-            for home in sorted(homes - {table}, key=lambda each: each.label_names):
-                if home.names & {family.name for family in arrival.frame.schema.families}:
-                    found, theirs = home.find_other(table.label_names, arrival.rows[of_tenant])
-                    rows = of_tenant[found]
-                    if len(rows):
-                        keys = [arrival.keys[row] for row in rows.tolist()]
-                        arrival.slots[rows] = table.make(keys, arrival.rows[rows])
-                        home.move(theirs, table, arrival.slots[rows])
-            homes.add(table)
+        if not len(missing):
+            return
+        table, tenant = arrival.table, arrival.rows[missing, 0]
+        names = {family.name for family in arrival.frame.schema.families}
+        others = [each for each in self._tables.values() if each is not table]
+        for other in sorted(others, key=lambda each: each.label_names):
+            if names.isdisjoint(other.names):
+                continue
+            rows = missing[other.had(tenant)]
+            found, theirs = other.find_other(table.label_names, arrival.rows[rows])
+            rows = rows[found]
+            if len(rows):
+                arrival.slots[rows] = table.make(arrival.rows[rows])
+                other.move(theirs, table, arrival.slots[rows])
+        table.remember(tenant)
 
     def _add(self, arrival: Arrival, fed: Flags | None, time_ms: int) -> None:
         """Add what is ``fed`` (bool[g, f]) of ``arrival``, ``None`` for everything."""
         table, frame, rows, slots = arrival.table, arrival.frame, arrival.rows, arrival.slots
-        keys = arrival.keys
         if fed is not None and not fed.any(axis=1).all():
             kept = np.flatnonzero(fed.any(axis=1))
             frame, fed, rows, slots = frame.take(kept), fed[kept], rows[kept], slots[kept]
-            keys = [keys[row] for row in kept.tolist()]
         missing = np.flatnonzero(slots < 0)
         if len(missing):
-            slots[missing] = table.make([keys[row] for row in missing.tolist()], rows[missing])
+            slots[missing] = table.make(rows[missing])
         born, columns = table.add(slots, arrival.columns, frame, fed, time_ms)
         if table is not self._overflow:
-            self._admission.entered(table, np.unique(slots[missing]))
+            self._admission.entered(table, distinct(slots[missing]))
             self._admission.began(table.rows[born, 0], table.sizes[columns])
 
     def _add_overflow(self, frame: DeltaFrame, refused: Flags, time_ms: int) -> None:
@@ -343,10 +340,9 @@ class Registry:
                 e and e.at(place) for e, place in zip(frame.exemplars, places, strict=False)
             ),
         )
-        keys = self._overflow.keys(rows)
         columns = self._overflow.columns(frame.schema.families)
-        slots = self._overflow.find(keys)
-        arrival = Arrival(total_frame, self._overflow, rows, keys, slots, columns)
+        slots = self._overflow.find(rows)
+        arrival = Arrival(total_frame, self._overflow, rows, slots, columns)
         self._add(arrival, present, time_ms)
 
     def _constant_labels(self, tenant: str) -> dict[str, str]:

@@ -103,8 +103,7 @@ def _load(
     table: SeriesTable, families: Sequence[Family], rows: NDArray[np.uint32], columns: Columns
 ) -> None:
     table.columns(families)
-    rows = np.ascontiguousarray(rows)
-    slots = table.make(table.keys(rows), rows) if len(rows) else np.zeros(0, np.intp)
+    slots = table.make(np.ascontiguousarray(rows))
     table.life[slots] = columns["life"]
     table.updated_ms[slots] = columns["updated_ms"]
     for column, values in enumerate(table.values):

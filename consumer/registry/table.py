@@ -14,16 +14,16 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from consumer.registry.slots import Rows, Slots, open_slots
 from consumer.registry.sparse import CellStore, ExemplarStore
 from processors.batch import ABSENT
 from processors.delta import DeltaFrame, Family, Instrument
+from processors.grouping import distinct
 
 _FIRST_ROOM = 64
 _Any = TypeVar("_Any", bound=np.generic)
 
-Slots = NDArray[np.intp]
 Flags = NDArray[np.bool_]
-Rows = NDArray[np.uint32]
 
 _NOBODY = np.zeros(0, np.intp)
 
@@ -57,6 +57,8 @@ class SeriesTable:
     def __init__(self, label_names: Sequence[str]) -> None:
         self.label_names = tuple(label_names)
         self.families: list[Family] = []
+        self.names: set[str] = set()
+        """Those of the families."""
         self.sizes = np.zeros(0, np.int64)
         self.rows = np.zeros((0, 1 + len(label_names)), np.uint32)
         self.values: list[NDArray[np.float64]] = []
@@ -69,9 +71,8 @@ class SeriesTable:
         self.rivals: list[list[int]] = []
         """The columns of each name that has several."""
         self._columns: dict[Hashable, int] = {}
-        self._slots: dict[bytes, int] = {}
-        self._free: list[int] = []
-        self._end = 0
+        self._slots = open_slots(1 + len(label_names))
+        self._had = np.zeros(0, np.bool_)
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -80,19 +81,14 @@ class SeriesTable:
         """The columns of ``families`` (intp[families]); new ones are added."""
         return np.array([self._column(family) for family in families], np.intp)
 
-    def keys(self, rows: Rows) -> Sequence[bytes]:
-        """What slots are found by: each of ``rows`` (uint32[g, 1 + k], contiguous) as bytes."""
-        keys: Sequence[bytes] = rows.view(f"V{rows.shape[1] * rows.itemsize}").reshape(-1).tolist()
-        return keys
+    def find(self, rows: Rows) -> Slots:
+        """The slot of each of ``rows`` (uint32[g, 1 + k], contiguous), -1 for none (intp[g])."""
+        return self._slots.find(rows)
 
-    def find(self, keys: Sequence[bytes]) -> Slots:
-        """The slot of each key, -1 where there is none (intp[g])."""
-        return np.array([self._slots.get(key, -1) for key in keys], np.intp)
-
-    def make(self, keys: Sequence[bytes], rows: Rows) -> Slots:
-        """New slots for ``keys``, which are in none (intp[g]); equal keys share one."""
-        slots = np.array([self._slot_for(key) for key in keys], np.intp)
-        while self._end > len(self.rows):
+    def make(self, rows: Rows) -> Slots:
+        """The slots of ``rows``, new ones where they have none (intp[g]); equal rows share one."""
+        slots = self._slots.make(rows)
+        while self._slots.end > len(self.rows):
             self._grow()
         self.rows[slots] = rows
         return slots
@@ -105,7 +101,7 @@ class SeriesTable:
         ``slots`` (intp[g]) are those of its rows, ``columns`` (intp[f]) those of its
         families; ``fed`` (bool[g, f]) says what to take of it, ``None`` everything.
         """
-        is_distinct = len(np.unique(slots)) == len(slots)
+        is_distinct = len(distinct(slots)) == len(slots)
         for index, column in enumerate(columns.tolist()):
             values = self.values[column]
             place = slots if fed is None else np.where(fed[:, index], slots, -1)
@@ -154,7 +150,7 @@ class SeriesTable:
         for column, name in enumerate(self.label_names, 1):
             if name in place:
                 ours[:, column] = rows[:, place[name]]
-        slots = np.where(is_ours, self.find(self.keys(ours)), -1)
+        slots = np.where(is_ours, self.find(ours), -1)
         found = np.flatnonzero(slots >= 0)
         return found, slots[found]
 
@@ -171,20 +167,28 @@ class SeriesTable:
             cells.move(slots, other.cells[int(columns[column])], others)
         for column, exemplars in self.exemplars.items():
             exemplars.move(slots, other.exemplars_of(int(columns[column])), others)
-        distinct = np.unique(slots)
+        left = distinct(slots)
         gone = np.zeros(self.life.shape, np.bool_)
-        gone[distinct] = True
+        gone[left] = True
         self.clear(gone)
-        self.sweep(distinct)
+        self.sweep(left)
 
     def is_holding(self, due: Flags) -> bool:
         """Whether a family of the slots that are ``due`` waits for its rival to tell its last."""
         return any((self.life[due][:, columns] == Life.HELD).any() for columns in self.rivals)
 
-    @property
-    def names(self) -> set[str]:
-        """The names of the families."""
-        return {family.name for family in self.families}
+    def had(self, tenant: NDArray[np.uint32]) -> Flags:
+        """Which of ``tenant`` (uint32[n]) ever had label sets here (bool[n])."""
+        known = tenant < len(self._had)
+        known[known] = self._had[tenant[known]]
+        return known
+
+    def remember(self, tenant: NDArray[np.uint32]) -> None:
+        """``tenant`` (uint32[n]) have label sets here."""
+        most = int(tenant.max(initial=0)) + 1
+        if most > len(self._had):
+            self._had = np.append(self._had, np.zeros(2 * most, np.bool_))
+        self._had[tenant] = True
 
     def occupied(self) -> Slots:
         """The slots in use, ordered by tenant."""
@@ -260,16 +264,13 @@ class SeriesTable:
     def sweep(self, slots: Slots) -> Slots:
         """Give back those of ``slots`` (in use, distinct) that have no series left."""
         empty = slots[~self.life[slots].any(axis=1)]
-        for slot in empty.tolist():
-            del self._slots[self.rows[slot].tobytes()]
-            self._free.append(slot)
+        self._slots.free(empty)
         return empty
 
     def rename(self, renamed: NDArray[np.uint32]) -> None:
         """Follow new codes of the strings (uint32[old code])."""
         self.rows[:, 1:] = renamed[self.rows[:, 1:]]
-        used = [(slot, self.rows[slot].tobytes()) for slot in self._slots.values()]
-        self._slots = {key: slot for slot, key in used}
+        self._slots.rename(self.rows)
 
     def _attach(self, index: int, column: int, frame: DeltaFrame, place: Slots) -> None:
         """Add what goes with some rows of family ``index``; ``place`` is their slot or -1."""
@@ -287,7 +288,7 @@ class SeriesTable:
             return _NOBODY, _NOBODY
         row, index = np.nonzero(is_born)
         width = len(self.families)
-        places = np.unique(slots[row] * width + columns[index])
+        places = distinct(slots[row] * width + columns[index])
         born, column = np.divmod(places, width)
         life = np.full(len(born), Life.NEWBORN, np.int8)
         for rivals in self.rivals:
@@ -302,6 +303,7 @@ class SeriesTable:
         if column is None:
             column = self._columns[identity] = len(self.families)
             self.families.append(family)
+            self.names.add(family.name)
             self.sizes = np.append(self.sizes, family.series)
             self.values.append(np.zeros((len(self.rows), family.width)))
             self.life = _widened(self.life, len(self.rows))
@@ -314,17 +316,6 @@ class SeriesTable:
             same = {name: [at for at, each in enumerate(names) if each == name] for name in names}
             self.rivals = [columns for columns in same.values() if len(columns) > 1]
         return column
-
-    def _slot_for(self, key: bytes) -> int:
-        """The slot of ``key``: among equal keys the first one made it."""
-        slot = self._slots.get(key)
-        if slot is None:
-            if self._free:
-                slot = self._free.pop()
-            else:
-                slot, self._end = self._end, self._end + 1
-            self._slots[key] = slot
-        return slot
 
     def _grow(self) -> None:
         room = max(_FIRST_ROOM, 2 * len(self.rows))
