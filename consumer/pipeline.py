@@ -58,8 +58,9 @@ class Outcome:
 
     def discard(self, processor: str, discarded: Counter[tuple[str, str]]) -> None:
         """Count (tenant, reason) -> spans under ``processor``."""
-        for (tenant, reason), count in discarded.items():
-            self.discarded[tenant, processor, reason] += count
+        self.discarded.update(
+            {(tenant, processor, reason): count for (tenant, reason), count in discarded.items()}
+        )
 
 
 _ADVANCE_MS = 1_000

@@ -152,6 +152,14 @@ def group(columns: Sequence[Buffer]) -> tuple[bytes, bytes]:
     than described.
     """
 
+def greatest(cell: Buffer, values: Buffer) -> bytes:
+    """Find the rows with the greatest value of their cell, ordered by cell, then row (int64).
+
+    ``cell`` (int64, from 0 up) and ``values`` (float64) are contiguous; rows of NaN are left
+    out. Takes memory for the greatest cell. Raises :class:`ValueError` for columns of
+    different lengths and for cells below 0.
+    """
+
 @final
 class SlotIndex:
     """Numbers for rows of ``width`` uint32; those of rows that are gone are given again."""

@@ -1,7 +1,7 @@
 """Group rows of equal key columns: the one query every processor needs.
 
 `native/src/grouping.rs` does it by hashing, in NumPy it is done by sorting; the contract
-tests hold the two together.
+tests hold the two together. So with the greatest rows of groups.
 """
 
 from __future__ import annotations
@@ -94,6 +94,30 @@ def _words(column: NDArray[Any]) -> Sequence[NDArray[np.uint32]]:
 
 
 group: Callable[[Columns], Groups] = group_by_hashing if IS_BUILT else group_by_sorting
+"""The faster of the two that is there."""
+
+
+def greatest_by_sorting(cell: NDArray[np.intp], values: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The rows with the greatest value of their cell, ordered by cell, then row (intp).
+
+    ``cell`` (intp[n]) counts from 0 up; rows of which the value (float64[n]) is NaN are
+    left out.
+    """
+    rows = np.flatnonzero(~np.isnan(values))
+    best = np.full(int(cell[rows].max(initial=-1)) + 1, -np.inf)
+    np.maximum.at(best, cell[rows], values[rows])
+    rows = rows[values[rows] == best[cell[rows]]]
+    order = np.argsort(cell[rows], kind="stable")
+    return np.asarray(rows[order])
+
+
+def greatest_by_cell(cell: NDArray[np.intp], values: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The same by `spanmill_native`, with a result that is read-only."""
+    columns = (np.ascontiguousarray(cell), np.ascontiguousarray(values))
+    return np.frombuffer(spanmill_native.greatest(*columns), np.intp)
+
+
+greatest = greatest_by_cell if IS_BUILT else greatest_by_sorting
 """The faster of the two that is there."""
 
 

@@ -5,12 +5,14 @@ Both are tables of numeric columns of which ``row`` points into the frame.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from processors.grouping import greatest, group
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class _Sparse:
     def at(self, place: NDArray[np.intp]) -> Self:
         """The entries of the rows that have a ``place`` (intp[g], -1 for none), put there."""
         row = place[self.row]
+        if not (row < 0).any():
+            return replace(self, row=row)
         kept = self.where(row >= 0)
         rest = (getattr(kept, field.name) for field in fields(self)[1:])
         return type(self)(row[row >= 0], *rest)
@@ -70,32 +74,37 @@ class Exemplars(_Sparse):
 
     def slowest(self) -> Exemplars:
         """One for each row and bucket, ordered by them."""
-        order = np.lexsort(
-            (
-                self.span_id,
-                self.trace_id[:, 1],
-                self.trace_id[:, 0],
-                self.seconds,
-                self.bucket,
-                self.row,
-            )
-        )
-        row, bucket = self.row[order], self.bucket[order]
-        is_last = np.ones(len(order), np.bool_)
-        is_last[:-1] = (row[1:] != row[:-1]) | (bucket[1:] != bucket[:-1])
-        return self.where(order[is_last])
+        cells = group([self.row.view(np.uint64), self.bucket.view(np.uint32)])
+        kept = self.where(greatest(cells.of_row, self.seconds))
+        order = np.lexsort((kept.bucket, kept.row))
+        return kept.where(order).without_ties()
+
+    def without_ties(self) -> Exemplars:
+        """The one that stays of equally slow ones; those of a row and bucket stand together."""
+        same = (self.row[1:] == self.row[:-1]) & (self.bucket[1:] == self.bucket[:-1])
+        if not same.any():
+            return self
+        is_tied = np.append(same, np.False_)
+        is_tied[1:] |= same
+        tied = np.flatnonzero(is_tied)
+        high, low = self.trace_id[tied, 0], self.trace_id[tied, 1]
+        by_id = np.lexsort((self.span_id[tied], low, high, self.bucket[tied], self.row[tied]))
+        order = np.arange(len(self))
+        order[tied] = tied[by_id]
+        return self.where(order[np.append(~same, np.True_)])
 
 
 @dataclass(frozen=True, slots=True)
 class Spans:
     """The ``n`` spans that exemplars are chosen from.
 
-    Ids as in :class:`processors.batch.SpanBatch`; ``end_ns`` (uint64[n]) is their end.
+    ``of`` tells of some of them (intp[k]) the ids, as in
+    :class:`processors.batch.SpanBatch`, and the ends in ns (uint64[k]).
     """
 
-    trace_id: NDArray[np.uint64]
-    span_id: NDArray[np.uint64]
-    end_ns: NDArray[np.uint64]
+    of: Callable[
+        [NDArray[np.intp]], tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]
+    ]
 
 
 def choose(
@@ -109,23 +118,22 @@ def choose(
     ``of_row`` (intp[n]) and ``bucket`` (int32[n]) say where each span counts, ``seconds``
     (float64[n]) how long it took; NaN and a trace id of zeros make no exemplar.
     """
-    counts = ~np.isnan(seconds) & spans.trace_id.any(axis=1)
-    rows = np.flatnonzero(counts)
-    place = of_row[rows]
     if bucket is None:
-        bucket = np.zeros(len(seconds), np.int32)
-        cell = place
+        bucket, cell = np.zeros(len(seconds), np.int32), of_row
     else:
         first, width = int(bucket.min(initial=0)), int(np.ptp(bucket)) + 1 if len(bucket) else 1
-        cell = place * width + (bucket[rows] - first)
-    most = np.full(int(cell.max(initial=-1)) + 1, -np.inf)
-    np.maximum.at(most, cell, seconds[rows])
-    rows = rows[seconds[rows] == most[cell]]
+        cell = of_row * width + (bucket - first)
+    rows = greatest(cell, seconds)
+    trace_id, span_id, end_ns = spans.of(rows)
+    if not trace_id.any(axis=1).all():
+        is_named = spans.of(np.arange(len(seconds)))[0].any(axis=1)
+        rows = greatest(cell, np.where(is_named, seconds, np.nan))
+        trace_id, span_id, end_ns = spans.of(rows)
     return Exemplars(
         row=of_row[rows],
         bucket=bucket[rows],
         seconds=seconds[rows],
-        trace_id=spans.trace_id[rows],
-        span_id=spans.span_id[rows],
-        time_ms=(spans.end_ns[rows] // np.uint64(1_000_000)).astype(np.int64),
-    ).slowest()
+        trace_id=trace_id,
+        span_id=span_id,
+        time_ms=(end_ns // np.uint64(1_000_000)).astype(np.int64),
+    ).without_ties()

@@ -1,4 +1,5 @@
-//! Groups of rows with equal columns: what `processors/grouping.py` does, by hashing.
+//! Groups of rows with equal columns, and the greatest rows of groups: what
+//! `processors/grouping.py` does, without sorting.
 
 use hashbrown::HashTable;
 
@@ -68,6 +69,36 @@ fn hash(key: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
+/// The rows whose value is the greatest of their cell, ordered by cell, then row.
+///
+/// Rows whose value is NaN are left out. `cell` and `values` are of one length.
+pub fn greatest(cell: &[usize], values: &[f64]) -> Vec<i64> {
+    debug_assert_eq!(cell.len(), values.len());
+    let cells = cell.iter().max().map_or(0, |most| most + 1);
+    let mut best = vec![f64::NEG_INFINITY; cells];
+    for (&cell, &value) in cell.iter().zip(values) {
+        best[cell] = best[cell].max(value);
+    }
+    let is_greatest = |row: usize| values[row] == best[cell[row]];
+    let mut ends = vec![0; cells + 1];
+    for (row, &cell) in cell.iter().enumerate() {
+        ends[cell + 1] += usize::from(is_greatest(row));
+    }
+    let mut count = 0;
+    for end in &mut ends {
+        count += *end;
+        *end = count;
+    }
+    let mut rows = vec![0; count];
+    for (row, &cell) in cell.iter().enumerate() {
+        if is_greatest(row) {
+            rows[ends[cell]] = row as i64;
+            ends[cell] += 1;
+        }
+    }
+    rows
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +123,13 @@ mod tests {
         let groups = group(&[wide, wide, &[0, 0, 1, 0], wide, &[5, 5, 5, 5]]);
         assert_eq!(groups.of_row, [0, 1, 2, 3]);
         assert_eq!(group(&[wide, wide, wide, wide]).of_row, [0, 1, 0, 2]);
+    }
+
+    #[test]
+    fn the_greatest_rows_stand_in_the_order_of_their_cells() {
+        let values = [1.0, 5.0, f64::NAN, 5.0, 2.0, f64::NAN];
+        assert_eq!(greatest(&[3, 1, 1, 1, 3, 0], &values), [1, 3, 4]);
+        assert_eq!(greatest(&[], &[]), [0_i64; 0]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use pyo3::types::{PyBytes, PyList, PyString};
 use crate::batch::{self, Batch, Failure, Projection};
 use crate::columns::KeyColumns;
 use crate::dictionary::Dictionary;
-use crate::python_tables::{SlotIndex, group};
+use crate::python_tables::{SlotIndex, greatest, group};
 use crate::wanted::Wanted;
 
 #[pyclass]
@@ -187,6 +187,7 @@ fn decode(py: Python<'_>, dictionary: &Dictionary) -> PyResult<(Py<PyList>, Vec<
 #[pymodule]
 fn spanmill_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(group, module)?)?;
+    module.add_function(wrap_pyfunction!(greatest, module)?)?;
     module.add_class::<Walker>()?;
     module.add_class::<SlotIndex>()?;
     module.add_class::<crate::pairing::python::Pairing>()?;

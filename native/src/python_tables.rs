@@ -6,7 +6,7 @@ use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::grouping::Rows;
+use crate::grouping::{self, Rows};
 use crate::slots::Slots;
 
 #[pyfunction]
@@ -25,6 +25,21 @@ pub fn group(
     }
     let groups = rows.groups();
     Ok((PyBytes::new(py, cast_slice(&groups.of_row)), PyBytes::new(py, cast_slice(&groups.first))))
+}
+
+#[pyfunction]
+pub fn greatest<'py>(
+    py: Python<'py>,
+    cell: PyBuffer<i64>,
+    values: PyBuffer<f64>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let values = values.to_vec(py)?;
+    let cells: Result<Vec<usize>, _> = cell.to_vec(py)?.into_iter().map(usize::try_from).collect();
+    let cells = cells.map_err(|_| PyValueError::new_err("a cell below 0"))?;
+    if cells.len() != values.len() {
+        return Err(PyValueError::new_err("columns of different lengths"));
+    }
+    Ok(PyBytes::new(py, cast_slice(&grouping::greatest(&cells, &values))))
 }
 
 #[pyclass]

@@ -35,6 +35,7 @@ UNPAIRED = Family(
 )
 
 Labels = Mapping[str, Codes]
+Ids = NDArray[np.uint64]
 
 
 class EdgeFrames:
@@ -153,8 +154,13 @@ class EdgeFrames:
         if not self._has_exemplars:
             return None
         known = np.where(half == NOBODY, other, half)
-        trace_id = [store.of(known, column) for column in TRACE_ID]
-        return Spans(np.column_stack(trace_id), store.of(known, SPAN_ID), store.of(known, "end_ns"))
+
+        def of(rows: NDArray[np.intp]) -> tuple[Ids, Ids, Ids]:
+            halves = known[rows]
+            trace_id = np.column_stack([store.of(halves, column) for column in TRACE_ID])
+            return trace_id, store.of(halves, SPAN_ID), store.of(halves, "end_ns")
+
+        return Spans(of)
 
 
 _ALWAYS = ("total", "connection_info")

@@ -14,6 +14,8 @@ from processors.grouping import (
     Columns,
     Groups,
     distinct,
+    greatest_by_cell,
+    greatest_by_sorting,
     group_by_hashing,
     group_by_sorting,
 )
@@ -93,6 +95,35 @@ def test_both_ways_agree_on_random_columns(data: st.DataObject) -> None:
 def test_columns_of_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="different lengths"):
         group_by_hashing(columns([1, 2], [1]))
+
+
+WAYS_TO_THE_GREATEST = [
+    pytest.param(greatest_by_sorting, id="sorting"),
+    pytest.param(
+        greatest_by_cell,
+        id="by-cell",
+        marks=pytest.mark.skipif(not IS_BUILT, reason="the native extension is not built"),
+    ),
+]
+
+
+@pytest.mark.parametrize("greatest", WAYS_TO_THE_GREATEST)
+def test_all_rows_with_the_greatest_value_of_a_cell_are_found(
+    greatest: Callable[[NDArray[np.intp], NDArray[np.float64]], NDArray[np.intp]],
+) -> None:
+    values = np.array([1.0, 5.0, np.nan, 5.0, 2.0, np.nan])
+    assert greatest(np.array([3, 1, 1, 1, 3, 0]), values).tolist() == [1, 3, 4]
+    assert greatest(np.array([], np.intp), np.array([])).tolist() == []
+
+
+@pytest.mark.skipif(not IS_BUILT, reason="the native extension is not built")
+@given(st.lists(st.tuples(st.integers(0, 6), st.sampled_from([0.0, 0.5, 2.0, np.nan, np.inf]))))
+def test_both_ways_find_the_same_greatest_rows(rows: list[tuple[int, float]]) -> None:
+    cell = np.array([each for each, _ in rows], np.intp)
+    values = np.array([value for _, value in rows])
+    found = greatest_by_cell(cell, values)
+    assert found.tolist() == greatest_by_sorting(cell, values).tolist()
+    assert found.dtype == np.dtype(np.intp)
 
 
 @given(st.lists(st.integers(0, 5)))
