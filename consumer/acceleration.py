@@ -1,15 +1,13 @@
-"""Which parts run natively: one rule for all that has a Python twin."""
+"""The native pairing of service graphs, in place of the one in Python."""
 
 from __future__ import annotations
 
 from dataclasses import fields
-from importlib import import_module
-from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from consumer.errors import SpanmillError
+from consumer.extension import Implementation, is_native
 from processors.service_graphs.pairing import (
     COUPLES,
     MAX_REMEMBERED,
@@ -19,27 +17,6 @@ from processors.service_graphs.pairing import (
     Pairs,
 )
 from processors.service_graphs.python_pairing import PythonPairing
-
-Implementation: TypeAlias = Literal["auto", "native", "python"]
-"""``auto``: the native one where the extension is built."""
-
-
-def is_native(implementation: Implementation) -> bool:
-    """Whether to take the native twin.
-
-    Raises :class:`SpanmillError` for ``native`` where the extension is not built.
-    """
-    if implementation == "python":
-        return False
-    try:
-        import_module("spanmill_native")
-    except ImportError as error:
-        if implementation == "native":
-            raise SpanmillError(
-                "the native extension is not built: run maturin in native/ (make setup)"
-            ) from error
-        return False
-    return True
 
 
 def choose_pairing(implementation: Implementation = "auto") -> NewPairing:

@@ -180,3 +180,28 @@ class SlotIndex:
 
     def rename(self, table: Buffer) -> None:
         """Let the slots in use have the rows that stand at their place in ``table`` (uint32)."""
+
+@final
+class Fragments:
+    """Bytes by code."""
+
+    def __new__(cls) -> Fragments: ...
+    def missing(self, codes: Buffer) -> bytes:
+        """Find those of ``codes`` (uint32) never asked for before, each once (uint32)."""
+
+    def put(self, codes: Sequence[int], fragments: Sequence[bytes]) -> None:
+        """Set the bytes of each code; without them it is empty."""
+
+def write_series(
+    rows: int,
+    parts: Sequence[bytes | tuple[Fragments, Buffer]],
+    samples: tuple[int, Buffer, Buffer] | None,
+    tails: Sequence[bytes] | None,
+) -> tuple[bytes, bytes]:
+    """Write ``rows`` fields `WriteRequest.timeseries`; where each ends (int64).
+
+    Each has its ``parts``, the same bytes for all or those of a code (uint32), then its
+    samples, then its tail. ``samples``: a time in ms, the bits of the values (uint64), and
+    the time of a zero sample before it (int64, the least number for none). Raises
+    :class:`ValueError` for columns that have not one value for each row.
+    """

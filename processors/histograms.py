@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from processors.delta import Family, Instrument, NativeShape
 from processors.grouping import Groups, group
-from processors.sparse import Cells, Exemplars, Spans, choose
+from processors.sparse import Cells, Exemplars, SomeSpans, choose
 
 ZERO_THRESHOLD = 2.0**-128
 """What is not greater counts in the zero bucket; no duration but 0 is so short."""
@@ -64,7 +64,7 @@ def duration_families(
 def count(
     groups: Groups,
     weights: NDArray[np.float64] | None,
-    spans: Spans | None,
+    spans: SomeSpans | None,
     seconds: NDArray[np.float64],
 ) -> Measured:
     """How many rows each group has, each ``weights`` times; ``spans`` are told if given."""
@@ -78,7 +78,7 @@ def measure(
     groups: Groups,
     seconds: NDArray[np.float64],
     weights: NDArray[np.float64] | None = None,
-    spans: Spans | None = None,
+    spans: SomeSpans | None = None,
 ) -> Measured:
     """``seconds`` (float64[n]) in each group by the histogram ``family``; NaN do not count.
 
@@ -155,7 +155,7 @@ def _measure_native(
     groups: Groups,
     seconds: NDArray[np.float64],
     weights: NDArray[np.float64] | None,
-    spans: Spans | None,
+    spans: SomeSpans | None,
 ) -> Measured:
     rows = np.flatnonzero(~np.isnan(seconds))
     of_row, taken = groups.of_row[rows], seconds[rows]

@@ -226,8 +226,7 @@ class SpanMetrics(Stateless):
         seconds = batch.duration_s()
         spans = None
         if self._histograms.exemplars:
-            ids = (batch.trace_id, batch.span_id, batch.end_ns)
-            spans = Spans(lambda rows: (ids[0][rows], ids[1][rows], ids[2][rows]))
+            spans = Spans(batch.trace_id, batch.span_id, batch.end_ns)
         measured = {}
         for (part, instrument), family in self._names[0][1].items():
             if part == COUNT:

@@ -5,9 +5,9 @@ Both are tables of numeric columns of which ``row`` points into the frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,17 +98,28 @@ class Exemplars(_Sparse):
 class Spans:
     """The ``n`` spans that exemplars are chosen from.
 
-    ``of`` tells of some of them (intp[k]) the ids, as in
-    :class:`processors.batch.SpanBatch`, and the ends in ns (uint64[k]).
+    Ids as in :class:`processors.batch.SpanBatch`; ``end_ns`` (uint64[n]) is their end.
     """
 
-    of: Callable[
-        [NDArray[np.intp]], tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]
-    ]
+    trace_id: NDArray[np.uint64]
+    span_id: NDArray[np.uint64]
+    end_ns: NDArray[np.uint64]
+
+    def where(self, rows: NDArray[np.intp]) -> Spans:
+        """The spans in ``rows`` alone."""
+        return Spans(self.trace_id[rows], self.span_id[rows], self.end_ns[rows])
+
+
+class SomeSpans(Protocol):
+    """Spans that need not be there as columns: most are never asked for."""
+
+    def where(self, rows: NDArray[np.intp]) -> Spans:
+        """The spans in ``rows``."""
+        ...
 
 
 def choose(
-    spans: Spans,
+    spans: SomeSpans,
     of_row: NDArray[np.intp],
     seconds: NDArray[np.float64],
     bucket: NDArray[np.int32] | None = None,
@@ -124,16 +135,16 @@ def choose(
         first, width = int(bucket.min(initial=0)), int(np.ptp(bucket)) + 1 if len(bucket) else 1
         cell = of_row * width + (bucket - first)
     rows = greatest(cell, seconds)
-    trace_id, span_id, end_ns = spans.of(rows)
-    if not trace_id.any(axis=1).all():
-        is_named = spans.of(np.arange(len(seconds)))[0].any(axis=1)
+    chosen = spans.where(rows)
+    if not chosen.trace_id.any(axis=1).all():
+        is_named = spans.where(np.arange(len(seconds))).trace_id.any(axis=1)
         rows = greatest(cell, np.where(is_named, seconds, np.nan))
-        trace_id, span_id, end_ns = spans.of(rows)
+        chosen = spans.where(rows)
     return Exemplars(
         row=of_row[rows],
         bucket=bucket[rows],
         seconds=seconds[rows],
-        trace_id=trace_id,
-        span_id=span_id,
-        time_ms=(end_ns // np.uint64(1_000_000)).astype(np.int64),
+        trace_id=chosen.trace_id,
+        span_id=chosen.span_id,
+        time_ms=(chosen.end_ns // np.uint64(1_000_000)).astype(np.int64),
     ).without_ties()

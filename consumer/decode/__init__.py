@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from consumer.acceleration import Implementation, is_native
 from consumer.decode.interface import (
     MALFORMED_JSON,
     MALFORMED_PROTOBUF,
@@ -16,6 +15,7 @@ from consumer.decode.interface import (
 )
 from consumer.decode.otlp_json import JsonDecoder
 from consumer.decode.python import PythonDecoder
+from consumer.extension import Implementation, is_native
 from processors.batch import Projection
 
 __all__ = [

@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from consumer.acceleration import Implementation, is_native
+from consumer.extension import Implementation, is_native
 
 Slots: TypeAlias = NDArray[np.intp]
 Rows: TypeAlias = NDArray[np.uint32]

@@ -28,12 +28,12 @@ def collapse(old: Sequence[SeriesBlock], new: Sequence[SeriesBlock]) -> list[Ser
     encoder = LabelEncoder()
     alive: dict[_Family, set[bytes]] = {}
     for block in new:
-        labels, _ = encoder.encode(block, slice(None))
+        labels, _ = encoder.encode(block)
         living = (labels[row] for row in np.flatnonzero(~block.ended).tolist())
         alive.setdefault((block.name, block.constant_labels), set()).update(living)
     kept: list[SeriesBlock] = []
     for block in old:
-        labels, _ = encoder.encode(block, slice(None))
+        labels, _ = encoder.encode(block)
         others = alive.get((block.name, block.constant_labels), set())
         needed = block.ended.copy()
         if block.type is not MetricType.GAUGE:

@@ -8,35 +8,45 @@ Exemplar{labels=1, value=2, timestamp=3} (remote write specification 1.0, "Proto
 messages").
 
 Bounds: beside its input an encoding holds one request and the rows of one slice (at most
-``max_samples`` series), plus a fragment for each distinct label.
+``max_samples`` series), plus a fragment for each distinct label. A request knows its rows,
+so that it can be made again of fewer.
 """
 
 from __future__ import annotations
 
 import struct
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from enum import Enum
 from operator import add
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import snappy
 from numpy.typing import NDArray
 
-from consumer.remote_write.labels import LabelEncoder, encode_label, label_text, varint
+from consumer.remote_write.labels import LabelEncoder, encode_label, series_text
 from consumer.remote_write.native_histograms import empty_field, histogram_field
 from consumer.remote_write.request import Dropped, EncodedRequest, Limits
-from consumer.remote_write.series import MetricType, SeriesBlock
+from consumer.remote_write.series import MetricType, SeriesBlock, halves
+from consumer.remote_write.time_series import (
+    INT64,
+    NO_ZERO,
+    Part,
+    Samples,
+    Series,
+    Writer,
+    fastest_writer,
+    sample_field,
+    sample_fields,
+    varint,
+)
 
 STALE_NAN_BITS = 0x7FF0000000000002
 NORMAL_NAN_BITS = 0x7FF8000000000001
 
 EXEMPLAR, HISTOGRAM = b"\x1a", b"\x22"
 """The tags of TimeSeries.exemplars and TimeSeries.histograms."""
-
-INT64 = 0xFFFFFFFFFFFFFFFF
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -51,187 +61,190 @@ def encode(
     exemplars go with their series. Series that cannot be encoded are left out alone and
     reported to ``dropped``.
     """
-    labels = LabelEncoder()
-    request = _Request(limits)
+    writer = fastest_writer()
+    labels = LabelEncoder(new_fragments=writer.new_fragments)
+    request = _Request(limits, time_ms)
     for block in blocks:
         for start in range(0, len(block), limits.samples):
-            rows = _Rows(block, slice(start, start + limits.samples), time_ms)
-            rows.label(labels, dropped)
-            yield from request.add(rows)
+            rows = block.cut(slice(start, start + limits.samples))
+            parts, invalid = labels.parts(rows)
+            if invalid:
+                rows = _without(rows, invalid, time_ms, dropped)
+                parts, _ = labels.parts(rows)
+            if len(rows):
+                yield from request.add(_Rows.of(rows, parts, time_ms, writer))
     if request.series:
         yield request.take()
 
 
+class _Told(Enum):
+    """Which samples of series are told."""
+
+    ALL = 0
+    ZEROS = 1
+    """Those before the first increment alone."""
+    VALUES = 2
+    """All others, and exemplars."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Rows:
-    """The series of one slice of a block as bytes, and how many samples each carries."""
+    """Series of a block as bytes.
 
-    def __init__(self, block: SeriesBlock, rows: slice, time_ms: int) -> None:
-        self._block = block
-        self._rows = rows
-        part = block.cut(rows)
-        self.samples = samples_of(part, time_ms, HISTOGRAM)
-        self.are_histograms = part.histograms is not None
-        self.zeros = [b""] * len(part)
-        self.exemplars = [b""] * len(part)
-        self.counts = [1] * len(part)
-        self.exemplar_counts = [0] * len(part)
-        self.labels: list[bytes] = []
-        self.headers: list[bytes] = []
-        self.sizes: list[int] = []
-        if part.type is not MetricType.GAUGE:
-            self._add_zeros(part, time_ms)
-        for row, field in exemplar_fields(part, EXEMPLAR, _exemplar_labels):
-            self.exemplars[row] += field
-            self.exemplar_counts[row] += 1
+    ``ends`` (int64[n]): where each ends in ``content``; ``counts`` (int64[n]): its samples.
+    """
 
-    def _add_zeros(self, part: SeriesBlock, time_ms: int) -> None:
-        zeros: dict[int, bytes] = {}
-        for row in np.flatnonzero(part.newborn & (part.start_ms < time_ms)).tolist():
-            start_ms = int(part.start_ms[row])
-            if part.histograms is not None:
-                one = part.histograms.cut(slice(row, row + 1))
-                zero = empty_field(HISTOGRAM, one, start_ms)
-            else:
-                zero = zeros.get(start_ms) or sample_field(bytes(8), start_ms)
-                zeros[start_ms] = zero
-            self.zeros[row] = zero
-            self.counts[row] = 2
+    block: SeriesBlock
+    content: bytes
+    ends: NDArray[np.int64]
+    counts: NDArray[np.int64]
 
-    def label(self, encoder: LabelEncoder, dropped: Dropped) -> None:
-        """Put the labels to the samples; rows without valid labels leave."""
-        labels, invalid = encoder.encode(self._block, self._rows)
-        if invalid:
-            for row, reason in invalid.items():
-                dropped(reason, self.counts[row])
-            kept = [row for row in range(len(self.samples)) if row not in invalid]
-            labels = [labels[row] for row in kept]
-            self.samples = [self.samples[row] for row in kept]
-            self.zeros = [self.zeros[row] for row in kept]
-            self.exemplars = [self.exemplars[row] for row in kept]
-            self.counts = [self.counts[row] for row in kept]
-            self.exemplar_counts = [self.exemplar_counts[row] for row in kept]
-        self.labels = labels
-        columns = (labels, self.zeros, self.samples, self.exemplars)
-        lengths = [sum(map(len, row)) for row in zip(*columns, strict=True)]
-        self.headers = list(map(encoder.headers.__getitem__, lengths))
-        self.sizes = list(map(add, lengths, map(len, self.headers)))
+    @classmethod
+    def of(
+        cls,
+        block: SeriesBlock,
+        parts: Sequence[Part],
+        time_ms: int,
+        writer: Writer,
+        told: _Told = _Told.ALL,
+    ) -> _Rows:
+        """The series of ``block`` with the labels in ``parts``."""
+        zero_ms = np.where(_has_zero(block, time_ms), block.start_ms, NO_ZERO)
+        counts = (zero_ms != NO_ZERO).astype(np.int64)
+        counts += 0 if told is _Told.ZEROS else 1
+        samples = None
+        if told is _Told.VALUES:
+            zero_ms = np.full(len(block), NO_ZERO)
+            counts = np.ones(len(block), np.int64)
+        if block.histograms is None and told is not _Told.ZEROS:
+            samples = Samples(time_ms, bits_of(block), zero_ms)
+        tails = _tails(block, time_ms, zero_ms, told)
+        content, ends = writer.write(Series(len(block), parts, samples, tails))
+        return cls(block, content, ends, counts)
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.block)
 
-    def join(self, rows: slice) -> bytes:
-        """The bytes of ``rows``, one after another."""
-        columns = (self.headers, self.labels, self.zeros, self.samples, self.exemplars)
-        return b"".join(chain.from_iterable(zip(*(each[rows] for each in columns), strict=True)))
+
+def _has_zero(block: SeriesBlock, time_ms: int) -> NDArray[np.bool_]:
+    """Which series of ``block`` have a zero sample before their first (bool[n])."""
+    if block.type is MetricType.GAUGE:
+        return np.zeros(len(block), np.bool_)
+    return np.asarray(block.newborn & (block.start_ms < time_ms))
+
+
+def _tails(
+    block: SeriesBlock, time_ms: int, zero_ms: NDArray[np.int64], told: _Told
+) -> list[bytes] | None:
+    """What each series has besides plain samples; ``None`` where none has anything."""
+    if block.histograms is None and block.exemplars is None and told is not _Told.ZEROS:
+        return None
+    tails = [b""] * len(block)
+    if block.histograms is not None or told is _Told.ZEROS:
+        for row in np.flatnonzero(zero_ms != NO_ZERO).tolist():
+            tails[row] = _zero(block, row, int(zero_ms[row]))
+    if told is _Told.ZEROS:
+        return tails
+    if block.histograms is not None:
+        tails = list(map(add, tails, samples_of(block, time_ms, HISTOGRAM)))
+    for row, field in exemplar_fields(block, EXEMPLAR, _exemplar_labels):
+        tails[row] += field
+    return tails
+
+
+def _zero(block: SeriesBlock, row: int, start_ms: int) -> bytes:
+    if block.histograms is None:
+        return sample_field(bytes(8), start_ms)
+    return empty_field(HISTOGRAM, block.histograms.cut(slice(row, row + 1)), start_ms)
+
+
+def _without(
+    block: SeriesBlock, invalid: Mapping[int, str], time_ms: int, dropped: Dropped
+) -> SeriesBlock:
+    """``block`` without the rows that are ``invalid``, which are reported."""
+    has_zero = _has_zero(block, time_ms)
+    for row, reason in invalid.items():
+        dropped(reason, 1 + int(has_zero[row]))
+    is_valid = np.ones(len(block), np.bool_)
+    is_valid[list(invalid)] = False
+    return block.cut(np.flatnonzero(is_valid))
 
 
 class _Request:
     """The request being filled."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, time_ms: int) -> None:
         self._limits = limits
+        self._time_ms = time_ms
         self._clear()
 
     def _clear(self) -> None:
-        self._parts: list[bytes] = []
-        self._pieces: list[tuple[_Rows, slice]] = []
-        self._size = 0
+        self._contents: list[bytes] = []
+        self._blocks: list[SeriesBlock] = []
         self._samples = 0
+        self._histograms = 0
+        self._size = 0
         self.series = 0
 
     def add(self, rows: _Rows) -> Iterator[EncodedRequest]:
         """Take ``rows`` in; yields each request that they fill."""
-        ends = list(accumulate(rows.sizes, initial=0))
-        counts = list(accumulate(rows.counts, initial=0))
+        ends = np.concatenate([[0], rows.ends])
+        counts = np.concatenate([[0], np.cumsum(rows.counts)])
         row = 0
         while row < len(rows):
-            by_size = bisect_right(ends, ends[row] + self._limits.size_bytes - self._size)
-            by_count = bisect_right(counts, counts[row] + self._limits.samples - self._samples)
-            stop = min(by_size, by_count) - 1
+            size = ends[row] + self._limits.size_bytes - self._size
+            samples = counts[row] + self._limits.samples - self._samples
+            by_size = np.searchsorted(ends, size, side="right")
+            by_count = np.searchsorted(counts, samples, side="right")
+            stop = int(min(by_size, by_count)) - 1
             if stop <= row:
                 if self.series:
                     yield self.take()
                     continue
                 stop = row + 1
-            piece = slice(row, stop)
-            self._parts.append(rows.join(piece))
-            self._pieces.append((rows, piece))
-            self._size += ends[stop] - ends[row]
-            self._samples += counts[stop] - counts[row]
+            self._contents.append(rows.content[ends[row] : ends[stop]])
+            self._blocks.append(rows.block.cut(slice(row, stop)))
+            self._size += int(ends[stop] - ends[row])
+            added = int(counts[stop] - counts[row])
+            self._samples += added
+            self._histograms += added if rows.block.histograms is not None else 0
             self.series += stop - row
             row = stop
 
     def take(self) -> EncodedRequest:
         """Close the request and begin another."""
-        body = snappy.compress(b"".join(self._parts))
-        native = sum(sum(rows.counts[at]) for rows, at in self._pieces if rows.are_histograms)
         request = EncodedRequest(
-            body,
+            snappy.compress(b"".join(self._contents)),
             self.series,
             self._samples,
-            histograms=native,
-            exemplars=sum(sum(rows.exemplar_counts[at]) for rows, at in self._pieces),
-            origin=_Pieces(self._pieces),
+            histograms=self._histograms,
+            exemplars=exemplars_in(self._blocks),
+            origin=_Part(self._blocks, self._time_ms),
         )
         self._clear()
         return request
 
 
 @dataclass(frozen=True, slots=True)
-class _Pieces:
-    """What a request holds, in the rows that it was made of."""
+class _Part:
+    """What a request holds: series that can be encoded, and which of their samples."""
 
-    pieces: list[tuple[_Rows, slice]]
+    blocks: Sequence[SeriesBlock]
+    time_ms: int
+    told: _Told = _Told.ALL
 
     def split(self) -> Sequence[EncodedRequest]:
         """Zero samples apart from the others, else two halves."""
-        zeros: list[_Series] = []
-        values: list[_Series] = []
-        for rows, piece in self.pieces:
-            native = int(rows.are_histograms)
-            for row in range(len(rows))[piece]:
-                labels, zero = rows.labels[row], rows.zeros[row]
-                if zero:
-                    zeros.append(_Series(labels, zero, native, 0))
-                told = rows.samples[row] + rows.exemplars[row]
-                values.append(_Series(labels, told, native, rows.exemplar_counts[row]))
-        if zeros:
-            return [_Part(zeros, zeros=True).request(), _Part(values).request()]
-        return _Part(values).split()
-
-    def as_v1(self) -> Sequence[EncodedRequest]:
-        """Nothing to do."""
-        return ()
-
-    def example(self) -> str:
-        """The first series."""
-        rows, piece = self.pieces[0]
-        return label_text(rows.labels[piece][0])
-
-
-class _Series(NamedTuple):
-    """One series as bytes, labels and sample; how many of it are histograms, or exemplars."""
-
-    labels: bytes
-    samples: bytes
-    histograms: int
-    exemplars: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Some series; all samples are zero samples, or none."""
-
-    series: list[_Series]
-    zeros: bool = False
-
-    def split(self) -> Sequence[EncodedRequest]:
-        """Two halves."""
-        if len(self.series) < 2:
+        if self.told is _Told.ALL:
+            born = [
+                block.cut(np.flatnonzero(_has_zero(block, self.time_ms))) for block in self.blocks
+            ]
+            if any(map(len, born)):
+                zeros = _Part([block for block in born if len(block)], self.time_ms, _Told.ZEROS)
+                return [zeros.request(), _Part(self.blocks, self.time_ms, _Told.VALUES).request()]
+        if sum(map(len, self.blocks)) < 2:
             return ()
-        middle = len(self.series) // 2
-        halves = (self.series[:middle], self.series[middle:])
-        return [_Part(half, zeros=self.zeros).request() for half in halves]
+        return [_Part(half, self.time_ms, self.told).request() for half in halves(self.blocks)]
 
     def as_v1(self) -> Sequence[EncodedRequest]:
         """Nothing to do."""
@@ -239,24 +252,39 @@ class _Part:
 
     def example(self) -> str:
         """The first series."""
-        return label_text(self.series[0].labels)
+        return series_text(self.blocks[0], 0)
 
     def request(self) -> EncodedRequest:
-        """A request of all series."""
-        series = (_time_series(each.labels, each.samples) for each in self.series)
-        count = len(self.series)
+        """A request of all series, each with one sample."""
+        writer = fastest_writer()
+        labels = LabelEncoder(new_fragments=writer.new_fragments)
+        contents = []
+        for block in self.blocks:
+            parts, _ = labels.parts(block)
+            contents.append(_Rows.of(block, parts, self.time_ms, writer, self.told).content)
+        count = sum(map(len, self.blocks))
+        are_zeros = self.told is _Told.ZEROS
         return EncodedRequest(
-            snappy.compress(b"".join(series)),
-            0 if self.zeros else count,
+            snappy.compress(b"".join(contents)),
+            0 if are_zeros else count,
             count,
-            histograms=sum(each.histograms for each in self.series),
-            exemplars=sum(each.exemplars for each in self.series),
+            histograms=sum(len(block) for block in self.blocks if block.histograms is not None),
+            exemplars=0 if are_zeros else exemplars_in(self.blocks),
             origin=self,
         )
 
 
-def _time_series(labels: bytes, samples: bytes) -> bytes:
-    return b"\x0a" + varint(len(labels) + len(samples)) + labels + samples
+def exemplars_in(blocks: Iterable[SeriesBlock]) -> int:
+    """How many exemplars ``blocks`` have."""
+    return sum(len(block.exemplars or ()) for block in blocks)
+
+
+def bits_of(block: SeriesBlock) -> NDArray[np.uint64]:
+    """The bits of the values; only bits are moved, since arithmetic quiets a stale NaN."""
+    bits = np.array(block.values, np.float64, order="C").view(np.uint64)
+    bits[bits == STALE_NAN_BITS] = NORMAL_NAN_BITS
+    bits[block.ended] = STALE_NAN_BITS
+    return bits
 
 
 def samples_of(
@@ -264,7 +292,7 @@ def samples_of(
 ) -> list[bytes]:
     """The Sample field of each series, or its Histogram with the one of ``starts``, if not 0."""
     if block.histograms is None:
-        return sample_fields(block.values, block.ended, time_ms)
+        return sample_fields(bits_of(block), time_ms)
     fields = []
     for row, ended in enumerate(block.ended.tolist()):
         one = block.histograms.cut(slice(row, row + 1))
@@ -287,27 +315,3 @@ def exemplar_fields(
 
 def _exemplar_labels(labels: Labels) -> bytes:
     return b"".join(encode_label(name, value.encode()) for name, value in labels)
-
-
-def sample_fields(
-    values: NDArray[np.float64], ended: NDArray[np.bool_], time_ms: int
-) -> list[bytes]:
-    """One Sample field per value; only bits are moved, since arithmetic quiets a stale NaN."""
-    bits = np.array(values, dtype="<f8", order="C").view("<i8")
-    bits[bits == STALE_NAN_BITS] = NORMAL_NAN_BITS
-    bits[ended] = STALE_NAN_BITS
-    template = sample_field(bytes(8), time_ms)
-    fields = np.empty((len(bits), len(template)), dtype=np.uint8)
-    fields[:] = np.frombuffer(template, dtype=np.uint8)
-    fields[:, 3:11] = bits.view(np.uint8).reshape(-1, 8)
-    samples: list[bytes] = fields.view(f"V{len(template)}").ravel().tolist()
-    return samples
-
-
-def sample_field(value: bytes, time_ms: int, more: bytes = b"") -> bytes:
-    """TimeSeries.samples with a value of eight bytes, which begins at byte 3.
-
-    Fields 1 and 2 of a Sample are the same in 2.0; ``more`` holds its others.
-    """
-    sample = b"\x09" + value + b"\x10" + varint(time_ms & INT64) + more
-    return b"\x12" + varint(len(sample)) + sample

@@ -17,16 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 import snappy
 
-from consumer.remote_write.encode import (
-    INT64,
-    Labels,
-    encode,
-    exemplar_fields,
-    samples_of,
-)
-from consumer.remote_write.labels import Headers, LabelEncoder, label_text, varint
+from consumer.remote_write.encode import Labels, encode, exemplar_fields, samples_of
+from consumer.remote_write.labels import Headers, LabelEncoder, series_text
 from consumer.remote_write.request import Dropped, EncodedRequest, Limits, Message
-from consumer.remote_write.series import MetricType, SeriesBlock
+from consumer.remote_write.series import MetricType, SeriesBlock, halves
+from consumer.remote_write.time_series import INT64, varint
 
 _SYMBOL = b"\x22"
 _TIME_SERIES = b"\x2a"
@@ -100,16 +95,7 @@ class _Pieces:
 
     def halves(self) -> list[_Pieces]:
         """The first half and the second."""
-        middle = self.count // 2
-        first: list[SeriesBlock] = []
-        second: list[SeriesBlock] = []
-        begin = 0
-        for block in self.blocks:
-            at = min(max(middle - begin, 0), len(block))
-            first += [block.cut(slice(0, at))] if at else []
-            second += [block.cut(slice(at, None))] if at < len(block) else []
-            begin += len(block)
-        return [_Pieces(first, self.encoding), _Pieces(second, self.encoding)]
+        return [_Pieces(half, self.encoding) for half in halves(self.blocks)]
 
     def split(self) -> Sequence[EncodedRequest]:
         """Two halves, without what cannot be encoded: that has been told."""
@@ -124,8 +110,7 @@ class _Pieces:
 
     def example(self) -> str:
         """The first series."""
-        labels, _ = LabelEncoder().encode(self.blocks[0], slice(0, 1))
-        return label_text(labels[0])
+        return series_text(self.blocks[0], 0)
 
     def request(self, dropped: Dropped) -> tuple[EncodedRequest, int]:
         """The request and its size before compression."""
@@ -152,7 +137,7 @@ class _Pieces:
         self, block: SeriesBlock, symbols: _Symbols, encoder: LabelEncoder, dropped: Dropped
     ) -> Iterator[bytes]:
         metadata = _metadata(block, symbols)
-        refs, invalid = encoder.encode(block, slice(None))
+        refs, invalid = encoder.encode(block)
         exemplars: dict[int, bytes] = {}
         for row, field in exemplar_fields(block, _EXEMPLAR, symbols.exemplar_labels):
             exemplars[row] = exemplars.get(row, b"") + field

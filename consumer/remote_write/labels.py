@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from itertools import repeat
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from consumer.remote_write.series import SeriesBlock
+from consumer.remote_write.time_series import Fragments, Part, PythonFragments, joined, varint
 
 INVALID_LABEL_NAME = "invalid_label_name"
 INVALID_UTF8 = "invalid_utf8"
 DUPLICATE_LABEL_NAME = "duplicate_label_name"
-
-TIME_SERIES_V1 = b"\x0a"
-"""The tag of WriteRequest.timeseries."""
 
 EncodeLabel = Callable[[str, bytes], bytes]
 """Makes the bytes of a label out of its name (ASCII) and value (UTF-8)."""
@@ -33,67 +32,87 @@ class LabelEncoder:
     one tenant's tick.
     """
 
-    def __init__(self, encode_one: EncodeLabel | None = None) -> None:
-        self.headers = Headers(TIME_SERIES_V1)
+    def __init__(
+        self,
+        encode_one: EncodeLabel | None = None,
+        new_fragments: Callable[[], Fragments] = PythonFragments,
+    ) -> None:
         self._encode_one = encode_one or encode_label
-        self._fragments: dict[tuple[str, int], _Fragments] = {}
+        self._new_fragments = new_fragments
+        self._columns: dict[tuple[str, int], _Column] = {}
 
-    def encode(self, block: SeriesBlock, rows: slice) -> tuple[list[bytes], dict[int, str]]:
-        """TimeSeries.labels of ``rows``, and the rows that have none with the reason why.
+    def parts(self, block: SeriesBlock) -> tuple[list[Part], dict[int, str]]:
+        """The labels of all series of ``block``, and rows that have none with the reason why.
 
-        The bytes are equal exactly if the label sets are. Rows are counted from the
-        start of the slice. Names are ASCII, so sorting text sorts bytes.
+        Parts joined are equal exactly if the label sets are. Names are ASCII, so sorting
+        text sorts bytes.
         """
-        count = len(range(len(block))[rows])
         fixed = _fixed_labels(block)
         reason = _fault(block, fixed)
         if reason is not None:
-            return [b""] * count, dict.fromkeys(range(count), reason)
+            return [], dict.fromkeys(range(len(block)), reason)
         invalid: dict[int, str] = {}
-        parts: list[tuple[str, Iterable[bytes]]] = [
-            (name, repeat(self._encode_one(name, text.encode()), count))
-            for name, text in fixed.items()
-            if text
+        parts: list[tuple[str, Part]] = [
+            (name, self._encode_one(name, text.encode())) for name, text in fixed.items() if text
         ]
-        for column, name in enumerate(block.label_names):
+        for index, name in enumerate(block.label_names):
             if name in fixed:
                 continue
-            fragments = self._fragments_of(name, block.strings)
-            codes = block.labels[rows, column]
-            parts.append((name, list(map(fragments.__getitem__, codes.tolist()))))
-            if fragments.invalid:
-                bad = np.flatnonzero(np.isin(codes, list(fragments.invalid)))
-                invalid.update(dict.fromkeys(bad.tolist(), fragments.reason))
+            column, codes = self._column(name, block.strings), block.labels[:, index]
+            parts.append((name, column.part(codes)))
+            if column.invalid:
+                bad = np.flatnonzero(np.isin(codes, list(column.invalid)))
+                invalid.update(dict.fromkeys(bad.tolist(), column.reason))
         parts.sort(key=lambda part: part[0])
-        return list(map(b"".join, zip(*(part[1] for part in parts), strict=True))), invalid
+        return [part for _, part in parts], invalid
 
-    def _fragments_of(self, name: str, strings: Sequence[str]) -> _Fragments:
+    def encode(self, block: SeriesBlock) -> tuple[list[bytes], dict[int, str]]:
+        """The parts of each series of ``block``, joined, and rows as :meth:`parts` has them.
+
+        With :class:`PythonFragments` alone.
+        """
+        parts, invalid = self.parts(block)
+        if not parts:
+            return [b""] * len(block), invalid
+        return joined(parts, len(block)), invalid
+
+    def _column(self, name: str, strings: Sequence[str]) -> _Column:
         # The blocks being encoded keep their strings alive, so that an id stays theirs.
         key = (name, id(strings))
-        fragments = self._fragments.get(key)
-        if fragments is None:
-            fragments = self._fragments[key] = _Fragments(name, strings, self._encode_one)
-        return fragments
+        column = self._columns.get(key)
+        if column is None:
+            encode = partial(self._encode_one, name)
+            column = self._columns[key] = _Column(name, strings, encode, self._new_fragments())
+        return column
 
 
-class _Fragments(dict[int, bytes]):
+class _Column:
     """The encoded label for each code of one column, made when first asked for.
 
     A code in ``invalid`` has a text that must not be sent, for ``reason``.
     """
 
-    def __init__(self, name: str, strings: Sequence[str], encode_one: EncodeLabel) -> None:
-        super().__init__()
-        self._encode_one = encode_one
-        self._name = name
+    def __init__(
+        self,
+        name: str,
+        strings: Sequence[str],
+        encode: Callable[[bytes], bytes],
+        fragments: Fragments,
+    ) -> None:
         self._strings = strings
+        self._encode_value = encode
+        self._fragments = fragments
         self._name_is_valid = _LABEL_NAME.fullmatch(name) is not None
         self.reason = INVALID_UTF8 if self._name_is_valid else INVALID_LABEL_NAME
         self.invalid: set[int] = set()
 
-    def __missing__(self, code: int) -> bytes:
-        fragment = self[code] = self._encode(code)
-        return fragment
+    def part(self, codes: NDArray[np.uint32]) -> Part:
+        """The label of each of ``codes``."""
+        codes = np.ascontiguousarray(codes)
+        missing = self._fragments.missing(codes)
+        if len(missing):
+            self._fragments.put(missing, list(map(self._encode, missing.tolist())))
+        return self._fragments, codes
 
     def _encode(self, code: int) -> bytes:
         text = self._strings[code]
@@ -101,7 +120,7 @@ class _Fragments(dict[int, bytes]):
             return b""
         if self._name_is_valid:
             try:
-                return self._encode_one(self._name, text.encode())
+                return self._encode_value(text.encode())
             except UnicodeEncodeError:
                 pass
         self.invalid.add(code)
@@ -147,41 +166,13 @@ def encode_label(name: str, value: bytes) -> bytes:
     return b"\x0a" + varint(len(label)) + label
 
 
-def label_text(labels: bytes) -> str:
-    """What :func:`encode_label` made of some labels, as people write it: ``name{a="b"}``."""
-    name, pairs = "", []
-    at = 0
-    while at < len(labels):
-        _, at = _read_varint(labels, at + 1)
-        key, at = _read_text(labels, at)
-        value, at = _read_text(labels, at)
-        if key == "__name__":
-            name = value
-        else:
-            pairs.append(f"{key}={orjson.dumps(value).decode()}")
-    return f"{name}{{{', '.join(pairs)}}}"
-
-
-def _read_text(field: bytes, at: int) -> tuple[str, int]:
-    length, at = _read_varint(field, at + 1)
-    return field[at : at + length].decode(), at + length
-
-
-def _read_varint(field: bytes, at: int) -> tuple[int, int]:
-    number = shift = 0
-    while True:
-        group = field[at]
-        number |= (group & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if group < 0x80:
-            return number, at
-
-
-def varint(number: int) -> bytes:
-    """``number`` (not negative) as a base-128 varint, lowest group first."""
-    groups = bytearray()
-    while number > 0x7F:
-        groups.append(number & 0x7F | 0x80)
-        number >>= 7
-    groups.append(number)
-    return bytes(groups)
+def series_text(block: SeriesBlock, row: int) -> str:
+    """One series of ``block`` as people write it: ``name{a="b"}``."""
+    texts = map(block.strings.__getitem__, block.labels[row].tolist())
+    labels = dict(zip(block.label_names, texts, strict=True)) | dict(block.constant_labels)
+    shown = (
+        f"{name}={orjson.dumps(text.encode(errors='replace').decode()).decode()}"
+        for name, text in sorted(labels.items())
+        if text
+    )
+    return f"{block.name}{{{', '.join(shown)}}}"

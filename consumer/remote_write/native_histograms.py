@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from consumer.remote_write.labels import varint
 from consumer.remote_write.series import NativeHistograms
+from consumer.remote_write.time_series import varint
 
 _STALE_NAN = (0x7FF0000000000002).to_bytes(8, "little")
 _MOST_WHOLE = 2.0**53

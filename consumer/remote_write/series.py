@@ -164,6 +164,20 @@ class SeriesBlock:
         )
 
 
+def halves(blocks: Sequence[SeriesBlock]) -> tuple[list[SeriesBlock], list[SeriesBlock]]:
+    """The first half of the series in ``blocks``, and the second."""
+    middle = sum(map(len, blocks)) // 2
+    first: list[SeriesBlock] = []
+    second: list[SeriesBlock] = []
+    begin = 0
+    for block in blocks:
+        at = min(max(middle - begin, 0), len(block))
+        first += [block.cut(slice(0, at))] if at else []
+        second += [block.cut(slice(at, None))] if at < len(block) else []
+        begin += len(block)
+    return first, second
+
+
 @dataclass(frozen=True, slots=True)
 class Tick:
     """All samples of one collection: every sample carries ``time_ms``."""

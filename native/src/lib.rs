@@ -16,8 +16,11 @@ pub mod pairing;
 #[cfg(feature = "python")]
 mod python;
 #[cfg(feature = "python")]
+mod python_series;
+#[cfg(feature = "python")]
 mod python_tables;
 pub mod schema;
+pub mod series;
 pub mod shape;
 pub mod slots;
 pub mod span;

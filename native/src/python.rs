@@ -7,6 +7,7 @@ use pyo3::types::{PyBytes, PyList, PyString};
 use crate::batch::{self, Batch, Failure, Projection};
 use crate::columns::KeyColumns;
 use crate::dictionary::Dictionary;
+use crate::python_series::{Fragments, write_series};
 use crate::python_tables::{SlotIndex, greatest, group};
 use crate::wanted::Wanted;
 
@@ -190,6 +191,8 @@ fn spanmill_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(greatest, module)?)?;
     module.add_class::<Walker>()?;
     module.add_class::<SlotIndex>()?;
+    module.add_function(wrap_pyfunction!(write_series, module)?)?;
+    module.add_class::<Fragments>()?;
     module.add_class::<crate::pairing::python::Pairing>()?;
     module.add_class::<Fault>()?;
     module.add_class::<Columns>()

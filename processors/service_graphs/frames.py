@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,6 @@ UNPAIRED = Family(
 )
 
 Labels = Mapping[str, Codes]
-Ids = NDArray[np.uint64]
 
 
 class EdgeFrames:
@@ -149,18 +149,25 @@ class EdgeFrames:
             measured.append(found)
         return measured
 
-    def _spans(self, half: Numbers, other: Numbers, store: EdgeStore) -> Spans | None:
+    def _spans(self, half: Numbers, other: Numbers, store: EdgeStore) -> _HalfSpans | None:
         """The spans of ``half``, or of the ``other`` where there is none."""
         if not self._has_exemplars:
             return None
-        known = np.where(half == NOBODY, other, half)
+        return _HalfSpans(np.where(half == NOBODY, other, half), store)
 
-        def of(rows: NDArray[np.intp]) -> tuple[Ids, Ids, Ids]:
-            halves = known[rows]
-            trace_id = np.column_stack([store.of(halves, column) for column in TRACE_ID])
-            return trace_id, store.of(halves, SPAN_ID), store.of(halves, "end_ns")
 
-        return Spans(of)
+@dataclass(frozen=True, slots=True)
+class _HalfSpans:
+    """The spans of ``halves``, as the ``store`` has them."""
+
+    halves: Numbers
+    store: EdgeStore
+
+    def where(self, rows: NDArray[np.intp]) -> Spans:
+        """The spans in ``rows``."""
+        halves, of = self.halves[rows], self.store.of
+        trace_id = np.column_stack([of(halves, column) for column in TRACE_ID])
+        return Spans(trace_id, of(halves, SPAN_ID), of(halves, "end_ns"))
 
 
 _ALWAYS = ("total", "connection_info")

@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from consumer.acceleration import NativePairing, choose_pairing, is_native
+from consumer.acceleration import NativePairing, choose_pairing
 from consumer.decode import Encoding, open_decoder
 from consumer.errors import SpanmillError
+from consumer.extension import is_native
 from processors.batch import Projection
 from processors.service_graphs.python_pairing import PythonPairing
 from tests.support.decoding import require

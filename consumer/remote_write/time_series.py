@@ -1,0 +1,204 @@
+"""Fields `WriteRequest.timeseries` out of fragments, codes and samples.
+
+`native/src/series.rs` is the twin of what is here in Python; the contract tests hold the two
+together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consumer.extension import is_native
+
+if TYPE_CHECKING:
+    import spanmill_native
+
+INT64 = 0xFFFFFFFFFFFFFFFF
+
+NO_ZERO = np.iinfo(np.int64).min
+"""In place of the time of a zero sample: there is none."""
+
+_TIME_SERIES = b"\x0a"
+"""The tag of WriteRequest.timeseries."""
+
+
+class Fragments(Protocol):
+    """Bytes by code."""
+
+    def missing(self, codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """Those of ``codes`` never asked for before, each once, in order."""
+        ...
+
+    def put(self, codes: NDArray[np.uint32], fragments: Sequence[bytes]) -> None:
+        """Set the bytes of each code; without them it is empty."""
+        ...
+
+
+class PythonFragments(dict[int, bytes]):
+    """:class:`Fragments` without an extension."""
+
+    def missing(self, codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """Those of ``codes`` never asked for before, each once, in order."""
+        missing = [code for code in dict.fromkeys(codes.tolist()) if code not in self]
+        self.update(dict.fromkeys(missing, b""))
+        return np.array(missing, np.uint32)
+
+    def put(self, codes: NDArray[np.uint32], fragments: Sequence[bytes]) -> None:
+        """Set the bytes of each code."""
+        self.update(zip(codes.tolist(), fragments, strict=True))
+
+    def of(self, codes: NDArray[np.uint32]) -> list[bytes]:
+        """The bytes of each of ``codes``, which were asked for."""
+        return list(map(self.__getitem__, codes.tolist()))
+
+
+class NativeFragments:
+    """:class:`Fragments` in Rust."""
+
+    def __init__(self) -> None:
+        import spanmill_native  # noqa: PLC0415  may not be built
+
+        self.native = spanmill_native.Fragments()
+
+    def missing(self, codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """Those of ``codes`` never asked for before, each once, in order."""
+        return np.frombuffer(self.native.missing(codes), np.uint32)
+
+    def put(self, codes: NDArray[np.uint32], fragments: Sequence[bytes]) -> None:
+        """Set the bytes of each code."""
+        self.native.put(codes.tolist(), fragments)
+
+
+Part: TypeAlias = bytes | tuple[Fragments, NDArray[np.uint32]]
+"""A label of all series: the same bytes, or the fragment of each one's code (uint32[n])."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """A sample of each of ``n`` series at one time, and perhaps a zero sample before it.
+
+    ``bits`` (uint64[n]) are those of the values; ``zero_ms`` (int64[n]) is the time of the
+    zero sample, or :data:`NO_ZERO`.
+    """
+
+    time_ms: int
+    bits: NDArray[np.uint64]
+    zero_ms: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What ``rows`` series are made of: labels, samples, and other fields (``tails``)."""
+
+    rows: int
+    parts: Sequence[Part]
+    samples: Samples | None = None
+    tails: Sequence[bytes] | None = None
+
+
+Written: TypeAlias = tuple[bytes, NDArray[np.int64]]
+"""Series one after the other, and where each ends (int64[n])."""
+
+
+def write_in_python(series: Series) -> Written:
+    """The bytes of ``series``, whose fragments are :class:`PythonFragments`."""
+    columns: list[Sequence[bytes]] = [joined(series.parts, series.rows)]
+    if series.samples is not None:
+        columns.append(_sample_column(series.samples))
+    if series.tails is not None:
+        columns.append(series.tails)
+    contents = map(b"".join, zip(*columns, strict=True))
+    written = [_TIME_SERIES + varint(len(content)) + content for content in contents]
+    return b"".join(written), np.cumsum([len(each) for each in written], dtype=np.int64)
+
+
+def joined(parts: Sequence[Part], rows: int) -> list[bytes]:
+    """The ``parts`` of each row, whose fragments are :class:`PythonFragments`."""
+    if not parts:
+        return [b""] * rows
+    return list(map(b"".join, zip(*(_column(part, rows) for part in parts), strict=True)))
+
+
+def write_natively(series: Series) -> Written:
+    """The bytes of ``series``, whose fragments are :class:`NativeFragments`."""
+    import spanmill_native  # noqa: PLC0415  may not be built
+
+    parts = [each if isinstance(each, bytes) else _native_part(*each) for each in series.parts]
+    samples = series.samples
+    given = None if samples is None else (samples.time_ms, samples.bits, samples.zero_ms)
+    content, ends = spanmill_native.write_series(series.rows, parts, given, series.tails)
+    return content, np.frombuffer(ends, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """One of the two ways to write series, with the fragments that it takes."""
+
+    new_fragments: Callable[[], Fragments]
+    write: Callable[[Series], Written]
+
+
+PYTHON = Writer(PythonFragments, write_in_python)
+NATIVE = Writer(NativeFragments, write_natively)
+
+
+def fastest_writer() -> Writer:
+    """The faster of the two that is there."""
+    return NATIVE if is_native() else PYTHON
+
+
+def sample_fields(bits: NDArray[np.uint64], time_ms: int) -> list[bytes]:
+    """TimeSeries.samples for the bits of each value."""
+    template = sample_field(bytes(8), time_ms)
+    fields = np.empty((len(bits), len(template)), dtype=np.uint8)
+    fields[:] = np.frombuffer(template, dtype=np.uint8)
+    fields[:, 3:11] = np.ascontiguousarray(bits, "<u8").view(np.uint8).reshape(-1, 8)
+    samples: list[bytes] = fields.view(f"V{len(template)}").ravel().tolist()
+    return samples
+
+
+def sample_field(value: bytes, time_ms: int, more: bytes = b"") -> bytes:
+    """TimeSeries.samples with a value of eight bytes, which begins at byte 3.
+
+    Fields 1 and 2 of a Sample are the same in 2.0; ``more`` holds its others.
+    """
+    sample = b"\x09" + value + b"\x10" + varint(time_ms & INT64) + more
+    return b"\x12" + varint(len(sample)) + sample
+
+
+def varint(number: int) -> bytes:
+    """``number`` (not negative) as a base-128 varint, lowest group first."""
+    groups = bytearray()
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    groups.append(number)
+    return bytes(groups)
+
+
+def _column(part: Part, rows: int) -> Sequence[bytes]:
+    if isinstance(part, bytes):
+        return list(repeat(part, rows))
+    fragments, codes = part
+    assert isinstance(fragments, PythonFragments)
+    return fragments.of(codes)
+
+
+def _sample_column(samples: Samples) -> list[bytes]:
+    fields = sample_fields(samples.bits, samples.time_ms)
+    for row in np.flatnonzero(samples.zero_ms != NO_ZERO).tolist():
+        fields[row] = sample_field(bytes(8), int(samples.zero_ms[row])) + fields[row]
+    return fields
+
+
+def _native_part(
+    fragments: Fragments, codes: NDArray[np.uint32]
+) -> tuple[spanmill_native.Fragments, NDArray[np.uint32]]:
+    assert isinstance(fragments, NativeFragments)
+    return fragments.native, codes

@@ -1,0 +1,106 @@
+//! TimeSeries as Python sees them.
+
+use bytemuck::cast_slice;
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::series::{self, Part, Samples, Series};
+
+#[pyclass]
+pub struct Fragments {
+    fragments: series::Fragments,
+}
+
+#[pymethods]
+impl Fragments {
+    #[new]
+    fn new() -> Self {
+        Fragments { fragments: series::Fragments::default() }
+    }
+
+    fn missing<'py>(
+        &mut self,
+        py: Python<'py>,
+        codes: PyBuffer<u32>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let missing = self.fragments.missing(&codes.to_vec(py)?);
+        Ok(PyBytes::new(py, cast_slice(&missing)))
+    }
+
+    fn put(&mut self, codes: Vec<u32>, fragments: Vec<Bound<'_, PyBytes>>) -> PyResult<()> {
+        if codes.len() != fragments.len() {
+            return Err(PyValueError::new_err("not one fragment for each code"));
+        }
+        for (code, fragment) in codes.into_iter().zip(&fragments) {
+            self.fragments.put(code, fragment.as_bytes());
+        }
+        Ok(())
+    }
+}
+
+#[derive(FromPyObject)]
+pub enum GivenPart<'py> {
+    Same(Bound<'py, PyBytes>),
+    Each(Bound<'py, Fragments>, PyBuffer<u32>),
+}
+
+/// Time in ms, the bits of each value, the time of each zero sample.
+type GivenSamples = (i64, PyBuffer<u64>, PyBuffer<i64>);
+
+#[pyfunction]
+pub fn write_series<'py>(
+    py: Python<'py>,
+    rows: usize,
+    parts: Vec<GivenPart<'py>>,
+    samples: Option<GivenSamples>,
+    tails: Option<Vec<Bound<'py, PyBytes>>>,
+) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+    let mut columns = Vec::new();
+    for part in &parts {
+        columns.push(match part {
+            GivenPart::Same(_) => None,
+            GivenPart::Each(fragments, codes) => {
+                Some((fragments.borrow(), full(codes.to_vec(py)?, rows)?))
+            }
+        });
+    }
+    let parts: Vec<Part<'_>> = parts
+        .iter()
+        .zip(&columns)
+        .filter_map(|(part, column)| match (part, column) {
+            (GivenPart::Same(bytes), _) => Some(Part::Same(bytes.as_bytes())),
+            (_, Some((fragments, codes))) => Some(Part::Each(&fragments.fragments, codes)),
+            _ => None,
+        })
+        .collect();
+    let samples = match &samples {
+        Some((time_ms, bits, zero_ms)) => {
+            let (bits, zero_ms) = (bits.to_vec(py)?, zero_ms.to_vec(py)?);
+            Some((*time_ms, full(bits, rows)?, full(zero_ms, rows)?))
+        }
+        None => None,
+    };
+    let samples = samples.as_ref().map(|(time_ms, bits, zero_ms)| Samples {
+        time_ms: *time_ms,
+        bits,
+        zero_ms,
+    });
+    let tails = match &tails {
+        Some(tails) => Some(full(tails.iter().map(|tail| tail.as_bytes()).collect(), rows)?),
+        None => None,
+    };
+    let series = Series { rows, parts: &parts, samples, tails: tails.as_deref() };
+    let (content, ends) = series.write();
+    Ok((PyBytes::new(py, &content), PyBytes::new(py, cast_slice(&ends))))
+}
+
+/// A column of one value for each row.
+fn full<T>(column: Vec<T>, rows: usize) -> PyResult<Vec<T>> {
+    if column.len() == rows {
+        Ok(column)
+    } else {
+        Err(PyValueError::new_err("not one value for each series"))
+    }
+}
