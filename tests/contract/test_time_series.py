@@ -1,0 +1,104 @@
+"""Both ways to write series give the same bytes."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumer.extension import is_native
+from consumer.remote_write.time_series import (
+    NATIVE,
+    NO_ZERO,
+    PYTHON,
+    Part,
+    Samples,
+    Series,
+    Writer,
+    varint,
+)
+
+needs_extension = pytest.mark.skipif(not is_native(), reason="the native extension is not built")
+TIME_MS = 1_790_000_000_000
+
+
+@pytest.fixture(params=[PYTHON, pytest.param(NATIVE, marks=needs_extension)])
+def writer(request: pytest.FixtureRequest) -> Writer:
+    chosen: Writer = request.param
+    return chosen
+
+
+def part(writer: Writer, codes: list[int], fragments: dict[int, bytes]) -> Part:
+    of_codes, column = writer.new_fragments(), np.array(codes, np.uint32)
+    missing = of_codes.missing(column)
+    of_codes.put(missing, [fragments.get(code, b"") for code in missing.tolist()])
+    return of_codes, column
+
+
+def samples(bits: list[int], zero_ms: list[int], time_ms: int = TIME_MS) -> Samples:
+    return Samples(time_ms, np.array(bits, np.uint64), np.array(zero_ms, np.int64))
+
+
+def test_a_code_is_asked_for_once(writer: Writer) -> None:
+    fragments = writer.new_fragments()
+    assert fragments.missing(np.array([5, 2, 5], np.uint32)).tolist() == [5, 2]
+    fragments.put(np.array([5], np.uint32), [b"five"])
+    assert fragments.missing(np.array([2, 5, 0], np.uint32)).tolist() == [0]
+    codes = np.array([5, 2], np.uint32)
+    assert writer.write(Series(2, [(fragments, codes)]))[0] == b"\x0a\x04five\x0a\x00"
+
+
+def test_series_are_labels_then_samples_then_the_rest(writer: Writer) -> None:
+    parts = [b"a", part(writer, [1, 0], {1: b"bb"})]
+    content, ends = writer.write(
+        Series(2, parts, samples([7, 8], [NO_ZERO, 1], time_ms=300), [b"", b"t"])
+    )
+    one = b"\x0a\x11abb\x12\x0c\x09\x07" + bytes(7) + b"\x10\xac\x02"
+    zero = b"\x12\x0b\x09" + bytes(8) + b"\x10\x01"
+    two = b"\x0a\x1da" + zero + b"\x12\x0c\x09\x08" + bytes(7) + b"\x10\xac\x02t"
+    assert content == one + two
+    assert ends.tolist() == [len(one), len(one) + len(two)]
+
+
+def test_a_time_before_the_epoch_takes_ten_bytes(writer: Writer) -> None:
+    content, _ = writer.write(Series(1, [], samples([0], [NO_ZERO], time_ms=-1)))
+    assert content.endswith(b"\x10" + b"\xff" * 9 + b"\x01")
+
+
+def test_no_series_are_no_bytes(writer: Writer) -> None:
+    content, ends = writer.write(Series(0, [b"a"], samples([], [])))
+    assert (content, ends.tolist()) == (b"", [])
+
+
+Row = tuple[int, int, int, bytes]
+"""Code of a label, bits of a value, time of a zero sample, and the rest."""
+
+ROWS = st.lists(
+    st.tuples(
+        st.integers(0, 300),
+        st.integers(0, 2**64 - 1),
+        st.sampled_from([NO_ZERO, 0, TIME_MS - 1, -5]),
+        st.binary(max_size=200),
+    ),
+    max_size=12,
+)
+
+
+@needs_extension
+@given(ROWS, st.booleans(), st.booleans())
+def test_both_ways_agree_on_random_series(
+    rows: list[Row], has_samples: bool, has_tails: bool
+) -> None:
+    fragments = {code: varint(code) * (code % 9) for code in range(301)}
+    codes, bits, zero_ms, tails = map(list, zip(*rows, strict=True)) if rows else ([], [], [], [])
+    found = []
+    for writer in (PYTHON, NATIVE):
+        content, ends = writer.write(
+            Series(
+                len(rows),
+                [b"first", part(writer, codes, fragments)],
+                samples(bits, zero_ms) if has_samples else None,
+                tails if has_tails else None,
+            )
+        )
+        found.append((content, ends.tolist(), ends.dtype))
+    assert found[0] == found[1]
