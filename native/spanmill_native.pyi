@@ -160,6 +160,19 @@ def greatest(cell: Buffer, values: Buffer) -> bytes:
     different lengths and for cells below 0.
     """
 
+def observe(
+    groups: tuple[Buffer, int],
+    values: Buffer,
+    bounds: Sequence[float],
+    weights: Buffer | None,
+) -> tuple[bytes, bytes]:
+    """Make the histogram of each group (float64), and find the bucket of each value (int32).
+
+    ``groups`` are the group of each row (int64) and their number; ``values`` and ``weights``
+    are float64. See `processors.histograms.observe`. Raises :class:`ValueError` for columns
+    of different lengths and groups that are not there.
+    """
+
 @final
 class SlotIndex:
     """Numbers for rows of ``width`` uint32; those of rows that are gone are given again."""

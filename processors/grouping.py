@@ -1,7 +1,8 @@
 """Group rows of equal key columns: the one query every processor needs.
 
 `native/src/grouping.rs` does it by hashing, in NumPy it is done by sorting; the contract
-tests hold the two together. So with the greatest rows of groups.
+tests hold the two together. So with the greatest rows
+of groups and with histograms.
 """
 
 from __future__ import annotations
@@ -118,6 +119,52 @@ def greatest_by_cell(cell: NDArray[np.intp], values: NDArray[np.float64]) -> NDA
 
 
 greatest = greatest_by_cell if IS_BUILT else greatest_by_sorting
+"""The faster of the two that is there."""
+
+
+def observe_in_numpy(
+    groups: Groups,
+    values: NDArray[np.float64],
+    bounds: Sequence[float],
+    weights: NDArray[np.float64] | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Classic histogram of ``values`` (float64[n]) in each group, and the bucket of each.
+
+    A value belongs to the first bucket whose upper bound is not below it
+    (tempo-behaviour.md 3.11), and counts ``weights`` times (float64[n]). Returns
+    float64[g, len(bounds) + 2]: counts per bucket, not cumulative, +Inf last, and then the
+    sum; and int32[n]. NaN do not count.
+    """
+    of_row = groups.of_row
+    bucket = np.searchsorted(np.asarray(bounds), values, side="left").astype(np.int32)
+    of_value, measured = bucket, ~np.isnan(values)
+    if not measured.all():
+        of_row, values, of_value = of_row[measured], values[measured], bucket[measured]
+        weights = None if weights is None else weights[measured]
+    buckets = len(bounds) + 1
+    cells = of_row * buckets + of_value
+    counts = np.bincount(cells, weights=weights, minlength=len(groups) * buckets)
+    histogram = np.empty((len(groups), buckets + 1))
+    histogram[:, :buckets] = counts.reshape(len(groups), buckets)
+    sums = values if weights is None else values * weights
+    histogram[:, buckets] = np.bincount(of_row, weights=sums, minlength=len(groups))
+    return histogram, bucket
+
+
+def observe_natively(
+    groups: Groups,
+    values: NDArray[np.float64],
+    bounds: Sequence[float],
+    weights: NDArray[np.float64] | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """The same by `spanmill_native`, with results that are read-only."""
+    of_groups = (groups.of_row, len(groups))
+    histogram, bucket = spanmill_native.observe(of_groups, values, bounds, weights)
+    shape = (len(groups), len(bounds) + 2)
+    return np.frombuffer(histogram).reshape(shape), np.frombuffer(bucket, np.int32)
+
+
+observe = observe_natively if IS_BUILT else observe_in_numpy
 """The faster of the two that is there."""
 
 

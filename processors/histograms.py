@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from processors.delta import Family, Instrument, NativeShape
-from processors.grouping import Groups, group
+from processors.grouping import Groups, group, observe
 from processors.sparse import Cells, Exemplars, SomeSpans, choose
 
 ZERO_THRESHOLD = 2.0**-128
@@ -86,41 +86,9 @@ def measure(
     """
     if family.shape is not None:
         return _measure_native(family.shape, groups, seconds, weights, spans)
-    bucket = np.searchsorted(np.asarray(family.bounds), seconds, side="left").astype(np.int32)
-    values = observe(groups, seconds, family.bounds, weights, bucket)
+    values, bucket = observe(groups, seconds, family.bounds, weights)
     exemplars = None if spans is None else choose(spans, groups.of_row, seconds, bucket)
     return Measured(values, exemplars=exemplars)
-
-
-def observe(
-    groups: Groups,
-    values: NDArray[np.float64],
-    bounds: Sequence[float],
-    weights: NDArray[np.float64] | None = None,
-    bucket: NDArray[np.int32] | None = None,
-) -> NDArray[np.float64]:
-    """Classic histogram of ``values`` (float64[n]) in each group; NaN do not count.
-
-    A value belongs to the first bucket whose upper bound is not below it
-    (tempo-behaviour.md 3.11), and counts ``weights`` times (float64[n]). ``bucket``
-    (int32[n]): that bucket, where it is known. Returns float64[g, len(bounds) + 2]: counts
-    per bucket, not cumulative, +Inf last, and then the sum.
-    """
-    of_row = groups.of_row
-    if bucket is None:
-        bucket = np.searchsorted(np.asarray(bounds), values, side="left").astype(np.int32)
-    measured = ~np.isnan(values)
-    if not measured.all():
-        of_row, values, bucket = of_row[measured], values[measured], bucket[measured]
-        weights = None if weights is None else weights[measured]
-    buckets = len(bounds) + 1
-    cells = of_row * buckets + bucket
-    counts = np.bincount(cells, weights=weights, minlength=len(groups) * buckets)
-    histogram = np.empty((len(groups), buckets + 1))
-    histogram[:, :buckets] = counts.reshape(len(groups), buckets)
-    sums = values if weights is None else values * weights
-    histogram[:, buckets] = np.bincount(of_row, weights=sums, minlength=len(groups))
-    return histogram
 
 
 def schema_of(factor: float) -> int:

@@ -73,25 +73,14 @@ class Exemplars(_Sparse):
     time_ms: NDArray[np.int64]
 
     def slowest(self) -> Exemplars:
-        """One for each row and bucket, ordered by them."""
+        """One for each row and bucket, in the order in which they appear."""
         cells = group([self.row.view(np.uint64), self.bucket.view(np.uint32)])
-        kept = self.where(greatest(cells.of_row, self.seconds))
-        order = np.lexsort((kept.bucket, kept.row))
-        return kept.where(order).without_ties()
+        rows = greatest(cells.of_row, self.seconds)
+        return self.where(rows[_one_each(cells.of_row[rows], self, rows)])
 
-    def without_ties(self) -> Exemplars:
-        """The one that stays of equally slow ones; those of a row and bucket stand together."""
-        same = (self.row[1:] == self.row[:-1]) & (self.bucket[1:] == self.bucket[:-1])
-        if not same.any():
-            return self
-        is_tied = np.append(same, np.False_)
-        is_tied[1:] |= same
-        tied = np.flatnonzero(is_tied)
-        high, low = self.trace_id[tied, 0], self.trace_id[tied, 1]
-        by_id = np.lexsort((self.span_id[tied], low, high, self.bucket[tied], self.row[tied]))
-        order = np.arange(len(self))
-        order[tied] = tied[by_id]
-        return self.where(order[np.append(~same, np.True_)])
+    def ordered(self) -> Exemplars:
+        """The same, ordered by row and bucket."""
+        return self.where(np.lexsort((self.bucket, self.row)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +123,11 @@ def choose(
     else:
         first, width = int(bucket.min(initial=0)), int(np.ptp(bucket)) + 1 if len(bucket) else 1
         cell = of_row * width + (bucket - first)
-    rows = greatest(cell, seconds)
+    rows = _slowest_rows(cell, seconds, spans)
     chosen = spans.where(rows)
     if not chosen.trace_id.any(axis=1).all():
         is_named = spans.where(np.arange(len(seconds))).trace_id.any(axis=1)
-        rows = greatest(cell, np.where(is_named, seconds, np.nan))
+        rows = _slowest_rows(cell, np.where(is_named, seconds, np.nan), spans)
         chosen = spans.where(rows)
     return Exemplars(
         row=of_row[rows],
@@ -147,4 +136,32 @@ def choose(
         trace_id=chosen.trace_id,
         span_id=chosen.span_id,
         time_ms=(chosen.end_ns // np.uint64(1_000_000)).astype(np.int64),
-    ).without_ties()
+    )
+
+
+def _slowest_rows(
+    cell: NDArray[np.intp], seconds: NDArray[np.float64], spans: SomeSpans
+) -> NDArray[np.intp]:
+    """One row for each cell, ordered by it."""
+    rows = greatest(cell, seconds)
+    return np.asarray(rows[_one_each(cell[rows], spans, rows)], np.intp)
+
+
+def _one_each(
+    cell: NDArray[np.intp], spans: SomeSpans | Exemplars, rows: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Which of ``rows`` stay (intp): in each ``cell``, ascending, that with the largest ids.
+
+    They are ``rows`` of ``spans``, and equally slow where they share a cell.
+    """
+    same = cell[1:] == cell[:-1]
+    order = np.arange(len(cell))
+    if not same.any():
+        return order
+    is_tied = np.append(same, np.False_)
+    is_tied[1:] |= same
+    tied = np.flatnonzero(is_tied)
+    named = spans.where(rows[tied])
+    high, low = named.trace_id[:, 0], named.trace_id[:, 1]
+    order[tied] = tied[np.lexsort((named.span_id, low, high, cell[tied]))]
+    return np.asarray(order[np.append(~same, np.True_)], np.intp)

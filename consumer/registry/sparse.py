@@ -175,7 +175,7 @@ class ExemplarStore:
             return None
         is_left = np.isin(self._settled.row, slots, invert=True)
         self._settled = self._settled.where(is_left)
-        return taken.slowest()
+        return taken.ordered()
 
     def clear(self, slots: Flags) -> None:
         """Drop the exemplars of ``slots`` (bool[room])."""

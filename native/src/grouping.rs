@@ -99,6 +99,34 @@ pub fn greatest(cell: &[usize], values: &[f64]) -> Vec<i64> {
     rows
 }
 
+/// The histogram of values in each of `groups` groups, and the bucket of each value.
+///
+/// A value belongs to the first bucket whose bound is not below it; a row of the histogram
+/// is the weight in each bucket and then the sum. NaN do not count. `group` and `values`,
+/// and `weights` if given, are of one length.
+pub fn observe(
+    group: &[usize],
+    groups: usize,
+    values: &[f64],
+    bounds: &[f64],
+    weights: Option<&[f64]>,
+) -> (Vec<f64>, Vec<i32>) {
+    let width = bounds.len() + 2;
+    let mut histogram = vec![0.0; groups * width];
+    let mut buckets = Vec::with_capacity(values.len());
+    for (row, (&group, &value)) in group.iter().zip(values).enumerate() {
+        let holds = |&bound: &f64| value <= bound;
+        let bucket = bounds.len() - bounds.iter().filter(|bound| holds(bound)).count();
+        buckets.push(bucket as i32);
+        if !value.is_nan() {
+            let weight = weights.map_or(1.0, |weights| weights[row]);
+            histogram[group * width + bucket] += weight;
+            histogram[group * width + width - 1] += value * weight;
+        }
+    }
+    (histogram, buckets)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +158,16 @@ mod tests {
         let values = [1.0, 5.0, f64::NAN, 5.0, 2.0, f64::NAN];
         assert_eq!(greatest(&[3, 1, 1, 1, 3, 0], &values), [1, 3, 4]);
         assert_eq!(greatest(&[], &[]), [0_i64; 0]);
+    }
+
+    #[test]
+    fn values_count_in_the_first_bucket_that_holds_them() {
+        let values = [0.5, 1.0, 1.5, 9.0, f64::NAN];
+        let (histogram, buckets) = observe(&[0, 1, 1, 1, 0], 2, &values, &[1.0, 2.0], None);
+        assert_eq!(histogram, [1.0, 0.0, 0.0, 0.5, 1.0, 1.0, 1.0, 11.5]);
+        assert_eq!(buckets, [0, 0, 1, 2, 2]);
+        let weighted = observe(&[0], 1, &[0.5], &[1.0], Some(&[3.0]));
+        assert_eq!(weighted.0, [3.0, 0.0, 1.5]);
     }
 
     #[test]

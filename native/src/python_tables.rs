@@ -34,12 +34,38 @@ pub fn greatest<'py>(
     values: PyBuffer<f64>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let values = values.to_vec(py)?;
-    let cells: Result<Vec<usize>, _> = cell.to_vec(py)?.into_iter().map(usize::try_from).collect();
-    let cells = cells.map_err(|_| PyValueError::new_err("a cell below 0"))?;
+    let cells = places(cell.to_vec(py)?)?;
     if cells.len() != values.len() {
         return Err(PyValueError::new_err("columns of different lengths"));
     }
     Ok(PyBytes::new(py, cast_slice(&grouping::greatest(&cells, &values))))
+}
+
+#[pyfunction]
+pub fn observe<'py>(
+    py: Python<'py>,
+    groups: (PyBuffer<i64>, usize),
+    values: PyBuffer<f64>,
+    bounds: Vec<f64>,
+    weights: Option<PyBuffer<f64>>,
+) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+    let (group, values) = (places(groups.0.to_vec(py)?)?, values.to_vec(py)?);
+    let weights = weights.map(|weights| weights.to_vec(py)).transpose()?;
+    let lengths = [values.len(), weights.as_ref().map_or(values.len(), Vec::len)];
+    if lengths != [group.len(); 2] {
+        return Err(PyValueError::new_err("columns of different lengths"));
+    }
+    if group.iter().any(|&group| group >= groups.1) {
+        return Err(PyValueError::new_err("a group that is not there"));
+    }
+    let (histogram, buckets) =
+        grouping::observe(&group, groups.1, &values, &bounds, weights.as_deref());
+    Ok((PyBytes::new(py, cast_slice(&histogram)), PyBytes::new(py, cast_slice(&buckets))))
+}
+
+fn places(numbers: Vec<i64>) -> PyResult<Vec<usize>> {
+    let places: Result<Vec<usize>, _> = numbers.into_iter().map(usize::try_from).collect();
+    places.map_err(|_| PyValueError::new_err("a number below 0"))
 }
 
 #[pyclass]

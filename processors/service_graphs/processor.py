@@ -19,6 +19,7 @@ from processors.service_graphs.edge_store import EdgeStore
 from processors.service_graphs.edges import Edges, edges_of
 from processors.service_graphs.frames import EdgeFrames, unpaired_frame
 from processors.service_graphs.half_rows import CLIENT_KINDS, FILTERED, SERVER_KINDS, HalfReader
+from processors.service_graphs.halves import NOBODY
 from processors.service_graphs.pairing import Numbers, Pairs
 from processors.service_graphs.settings import PARTS, ServiceGraphsConfig
 from processors.service_graphs.witness import UNWATCHED, Witness
@@ -96,7 +97,8 @@ class ServiceGraphs:
         if edges is not None:
             if len(lost):
                 of_edges = np.concatenate([edges.client_half, edges.server_half])
-                is_virtual = np.isin(lost, of_edges)
+                of_edges = of_edges[of_edges != NOBODY]
+                is_virtual = np.isin(lost, of_edges, kind="table")
                 used = np.concatenate([used, lost[is_virtual]])
                 lost = lost[~is_virtual]
             labels = self._frames.labels(edges, self._store)

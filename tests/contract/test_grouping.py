@@ -18,6 +18,8 @@ from processors.grouping import (
     greatest_by_sorting,
     group_by_hashing,
     group_by_sorting,
+    observe_in_numpy,
+    observe_natively,
 )
 
 IMPLEMENTATIONS = [
@@ -124,6 +126,28 @@ def test_both_ways_find_the_same_greatest_rows(rows: list[tuple[int, float]]) ->
     found = greatest_by_cell(cell, values)
     assert found.tolist() == greatest_by_sorting(cell, values).tolist()
     assert found.dtype == np.dtype(np.intp)
+
+
+VALUES = st.one_of(st.floats(0, 20), st.sampled_from([0.0, 1.0, 2.5, np.inf, np.nan]))
+
+
+@pytest.mark.skipif(not IS_BUILT, reason="the native extension is not built")
+@given(
+    st.lists(st.tuples(st.integers(0, 4), VALUES, st.floats(0.5, 9))),
+    st.sampled_from([(), (1.0,), (0.5, 1.0, 2.5)]),
+    st.booleans(),
+)
+def test_both_histograms_are_equal_bit_for_bit(
+    rows: list[tuple[int, float, float]], bounds: tuple[float, ...], is_weighted: bool
+) -> None:
+    groups = group_by_sorting([np.array([each for each, _, _ in rows], np.uint32)])
+    values = np.array([value for _, value, _ in rows])
+    weights = np.array([weight for _, _, weight in rows]) if is_weighted else None
+    expected, expected_bucket = observe_in_numpy(groups, values, bounds, weights)
+    histogram, bucket = observe_natively(groups, values, bounds, weights)
+    assert histogram.tobytes() == expected.tobytes()
+    assert histogram.shape == expected.shape
+    assert bucket.tolist() == expected_bucket.tolist()
 
 
 @given(st.lists(st.integers(0, 5)))

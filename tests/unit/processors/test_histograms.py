@@ -94,6 +94,6 @@ def test_it_does_not_matter_how_spans_were_split_into_batches(
     for part in (slice(cut), slice(cut, None)):
         of_part = Spans(every.trace_id[part], every.span_id[part], every.end_ns[part])
         halves.append(choose(of_part, row[part], seconds[part].astype(np.float64)))
-    together = Exemplars.concatenate(halves).slowest()
+    together = Exemplars.concatenate(halves).slowest().ordered()
     whole = choose(every, row, seconds.astype(np.float64))
     assert together.span_id.tolist() == whole.span_id.tolist()
