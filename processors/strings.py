@@ -25,6 +25,7 @@ class KeptStrings:
         self._codes: dict[str, int] = {}
         self._any_invalid = False
         self._compact_at = _COMPACT_AT
+        self._last: tuple[tuple[str, ...], Codes] = ((), np.zeros(0, np.uint32))
 
     def __len__(self) -> int:
         return len(self.text)
@@ -51,6 +52,12 @@ class KeptStrings:
         """Our code for ``text``, which is UTF-8."""
         return self._code(text, valid=True, theirs=EMPTY)
 
+    def codes(self, texts: tuple[str, ...]) -> Codes:
+        """Our codes for ``texts``, which are UTF-8 and often those of the last time."""
+        if texts != self._last[0]:
+            self._last = texts, np.array([self.code(text) for text in texts], np.uint32)
+        return self._last[1]
+
     def compact(self, columns: Sequence[Codes]) -> Codes | None:
         """Drop the strings that no code in ``columns`` names, when there are many.
 
@@ -62,6 +69,7 @@ class KeptStrings:
         used = np.unique(np.concatenate([np.array([ABSENT, EMPTY], np.uint32), *columns]))
         renamed = np.zeros(len(self.text), np.uint32)
         renamed[used] = np.arange(len(used), dtype=np.uint32)
+        self._last = (), used[:0]
         self.text = [self.text[code] for code in used.tolist()]
         self.valid = [self.valid[code] for code in used.tolist()]
         self._any_invalid = not all(self.valid)

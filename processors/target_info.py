@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from processors.batch import Codes, SpanBatch
+from processors.batch import ABSENT, EMPTY, Codes, SpanBatch
 from processors.delta import DeltaFrame, Family, Instrument, Schema
 from processors.grouping import group
 from processors.labels import INTRINSIC_LABELS, Dictionary, label_name
@@ -119,7 +119,10 @@ class _Told(dict[int, str]):
         Of attributes with one label name the last one wins, and an empty one wins by deleting.
         """
         labels = dict(zip(map(self.__getitem__, keys), values, strict=True))
-        return {name: value for name, value in labels.items() if name and self._text[value]}
+        labels.pop("", None)
+        if EMPTY in labels.values() or ABSENT in labels.values():
+            labels = {name: value for name, value in labels.items() if value > EMPTY}
+        return labels
 
 
 def _job(namespace: str, service: str) -> str:

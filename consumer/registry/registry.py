@@ -204,8 +204,7 @@ class Registry:
         With the values that labels have while `max_cardinality_per_label` is kept to.
         """
         table = self._table(frame.schema)
-        names = [self._tenants.code(name) for name in frame.tenants]
-        tenant = np.array(names, np.uint32)[frame.tenant]
+        tenant = self._tenants.codes(frame.tenants)[frame.tenant]
         labels = self._strings.keep(frame.strings, frame.labels)
         labels[labels == EMPTY] = ABSENT
         rows = np.ascontiguousarray(np.column_stack([tenant, labels]), np.uint32)
@@ -241,8 +240,7 @@ class Registry:
     def _arrival(self, frame: DeltaFrame, time_ms: int) -> Arrival:
         """``frame`` in terms of its table; values of labels that have too many are replaced."""
         table = self._table(frame.schema)
-        codes = np.array([self._tenants.code(name) for name in frame.tenants], np.uint32)
-        tenant = codes[frame.tenant]
+        tenant = self._tenants.codes(frame.tenants)[frame.tenant]
         labels = self._strings.keep(frame.strings, frame.labels)
         labels[labels == EMPTY] = ABSENT
         if self._limits.any_cardinality and not frame.is_info:
@@ -325,7 +323,7 @@ class Registry:
         np.logical_or.at(present, frame.tenant, refused)
         labels = [self._strings.code(text) for _, text in self._settings.overflow_labels]
         rows = np.zeros((tenants, 1 + len(labels)), np.uint32)
-        rows[:, 0] = [self._tenants.code(name) for name in frame.tenants]
+        rows[:, 0] = self._tenants.codes(frame.tenants)
         rows[:, 1:] = labels
         total_frame = replace(
             frame,

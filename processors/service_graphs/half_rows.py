@@ -141,8 +141,7 @@ class HalfReader:
             **{dimension(key): batch.find(key) for key in self._config.label_attributes},
         }
         text, valid = dictionary.text(), dictionary.validity()
-        names = batch.records.tenants
-        tenants = np.array([store.tenants.code(name) for name in names], np.uint32)
+        tenants = store.tenants.codes(batch.records.tenants)
         kept = store.kept.keep(text, np.stack(list(codes.values())), valid)
         columns = {
             "side": side,
