@@ -75,9 +75,10 @@ def hold(series: int, ticks: int) -> Figures:
     held = rss_bytes() - before
     active = registry.active_series().total()
     time_ms = START_MS + INTERVAL_MS
-    write(registry.collect(time_ms))
+    longest_s = _longest_pause_s(registry, time_ms)
     collected, written, samples, size = [], [], 0, 0
     for _ in range(ticks):
+        fold(registry, 0, label_sets, time_ms)
         time_ms += INTERVAL_MS
         began = process_time()
         tick = registry.collect(time_ms)
@@ -86,7 +87,8 @@ def hold(series: int, ticks: int) -> Figures:
         collected.append(after - began)
         written.append(process_time() - after)
         del tick
-    longest_s = _longest_pause_s(registry, time_ms + INTERVAL_MS)
+    fold(registry, 0, label_sets, time_ms)
+    longest_s = max(longest_s, _longest_pause_s(registry, time_ms + INTERVAL_MS))
     gc.collect()
     return {
         "series": active,

@@ -1,6 +1,6 @@
 """State of a chosen size: deltas of as many label sets as make the series that are wanted.
 
-They are what span metrics make of one span each, with Tempo's default labels and buckets.
+They are what span metrics make of one span each by default, with exemplars.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 
 from processors.batch import Kind, Records, Resources, SpanBatch, Strings
 from processors.delta import DeltaFrame
+from processors.histograms import HistogramSettings
 from processors.span_metrics import DEFAULT_BUCKETS, SpanMetrics, SpanMetricsConfig
 
 SERIES_OF_LABEL_SET = len(DEFAULT_BUCKETS) + 1 + 2 + 2
@@ -21,7 +22,7 @@ _SERVICES = 50
 _ROWS = 10_000
 """Of a frame: about what a batch of 16,000 spans of many operations makes."""
 
-_PROCESSOR = SpanMetrics(SpanMetricsConfig())
+_PROCESSOR = SpanMetrics(SpanMetricsConfig(), histograms=HistogramSettings(exemplars=True))
 
 
 def frames(first: int, label_sets: int) -> Iterator[DeltaFrame]:
@@ -55,8 +56,8 @@ def _spans(first: int, rows: int) -> SpanBatch:
         start_ns=nanos,
         end_ns=nanos + np.uint64(10_000_000),
         size_bytes=np.full(rows, 500, np.int64),
-        trace_id=np.zeros((rows, 2), np.uint64),
-        span_id=np.arange(rows, dtype=np.uint64),
+        trace_id=np.column_stack([numbers, numbers]).astype(np.uint64) + np.uint64(1),
+        span_id=numbers.astype(np.uint64),
         parent_id=nanos,
         is_root=np.zeros(rows, np.bool_),
     )

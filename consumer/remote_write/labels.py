@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import orjson
@@ -162,8 +162,17 @@ def _fault(block: SeriesBlock, fixed: dict[str, str]) -> str | None:
 
 def encode_label(name: str, value: bytes) -> bytes:
     """TimeSeries.labels: a Label of ``name`` (ASCII) and ``value`` (UTF-8)."""
-    label = b"\x0a" + varint(len(name)) + name.encode() + b"\x12" + varint(len(value)) + value
-    return b"\x0a" + varint(len(label)) + label
+    field = _name_field(name)
+    size = varint(len(value))
+    return (
+        b"\x0a" + varint(len(field) + 1 + len(size) + len(value)) + field + b"\x12" + size + value
+    )
+
+
+@lru_cache(maxsize=1_024)
+def _name_field(name: str) -> bytes:
+    """Label.name."""
+    return b"\x0a" + varint(len(name)) + name.encode()
 
 
 def series_text(block: SeriesBlock, row: int) -> str:

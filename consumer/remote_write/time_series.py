@@ -24,6 +24,9 @@ INT64 = 0xFFFFFFFFFFFFFFFF
 NO_ZERO = np.iinfo(np.int64).min
 """In place of the time of a zero sample: there is none."""
 
+_SMALL = [bytes([number]) for number in range(0x80)]
+"""Varints of one byte."""
+
 _TIME_SERIES = b"\x0a"
 """The tag of WriteRequest.timeseries."""
 
@@ -174,6 +177,8 @@ def sample_field(value: bytes, time_ms: int, more: bytes = b"") -> bytes:
 
 def varint(number: int) -> bytes:
     """``number`` (not negative) as a base-128 varint, lowest group first."""
+    if number <= 0x7F:
+        return _SMALL[number]
     groups = bytearray()
     while number > 0x7F:
         groups.append(number & 0x7F | 0x80)
