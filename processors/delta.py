@@ -221,4 +221,6 @@ def count_by_tenant(batch: SpanBatch, mask: Mask) -> Counter[str]:
 
 def count_discarded(batch: SpanBatch, mask: Mask, reason: str) -> Counter[tuple[str, str]]:
     """Spans of each tenant where ``mask`` (bool[n]) is true, under ``reason``."""
+    if not mask.any():
+        return Counter()
     return Counter({(name, reason): n for name, n in count_by_tenant(batch, mask).items()})

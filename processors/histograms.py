@@ -62,14 +62,10 @@ def duration_families(
 
 
 def count(
-    groups: Groups,
-    weights: NDArray[np.float64] | None,
-    spans: SomeSpans | None,
-    seconds: NDArray[np.float64],
+    groups: Groups, weights: NDArray[np.float64] | None, exemplars: Exemplars | None
 ) -> Measured:
-    """How many rows each group has, each ``weights`` times; ``spans`` are told if given."""
+    """How many rows each group has, each ``weights`` times."""
     counts = groups.count() if weights is None else groups.sum(weights)
-    exemplars = None if spans is None else choose(spans, groups.of_row, seconds)
     return Measured(counts[:, np.newaxis], exemplars=exemplars)
 
 

@@ -31,7 +31,7 @@ from processors.labels import INTRINSIC_LABELS, Dictionary, label_name, prefer, 
 from processors.multiplier import Multiplier, MultiplierSettings
 from processors.settings import Settings
 from processors.span_names import template
-from processors.sparse import Spans
+from processors.sparse import Spans, choose
 from processors.target_info import IDENTITY, target_info, target_labels
 
 DEFAULT_BUCKETS = (
@@ -227,15 +227,21 @@ class SpanMetrics(Stateless):
         spans = None
         if self._histograms.exemplars:
             spans = Spans(batch.trace_id, batch.span_id, batch.end_ns)
-        measured = {}
-        for (part, instrument), family in self._names[0][1].items():
-            if part == COUNT:
-                found = count(groups, weights, spans, seconds)
-            elif part == SIZE:
-                found = Measured(groups.sum(batch.size_bytes)[:, np.newaxis])
-            else:
-                found = measure(family, groups, seconds, weights, spans)
-            measured[part, instrument] = found
+        families = self._names[0][1]
+        measured = {
+            told: measure(family, groups, seconds, weights, spans)
+            for told, family in families.items()
+            if told[0] == LATENCY
+        }
+        slowest = None
+        if spans is not None:
+            by_bucket = next((each.exemplars for each in measured.values()), None)
+            slowest = by_bucket.of_rows() if by_bucket else choose(spans, groups.of_row, seconds)
+        for told in families:
+            if told[0] == COUNT:
+                measured[told] = count(groups, weights, slowest)
+            elif told[0] == SIZE:
+                measured[told] = Measured(groups.sum(batch.size_bytes)[:, np.newaxis])
         return measured
 
 

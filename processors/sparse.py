@@ -78,6 +78,11 @@ class Exemplars(_Sparse):
         rows = greatest(cells.of_row, self.seconds)
         return self.where(rows[_one_each(cells.of_row[rows], self, rows)])
 
+    def of_rows(self) -> Exemplars:
+        """The slowest of each row, of exemplars ordered by row and bucket of time."""
+        is_last = np.append(self.row[1:] != self.row[:-1], np.True_)[: len(self)]
+        return replace(self.where(is_last), bucket=np.zeros(int(is_last.sum()), np.int32))
+
     def ordered(self) -> Exemplars:
         """The same, ordered by row and bucket."""
         return self.where(np.lexsort((self.bucket, self.row)))

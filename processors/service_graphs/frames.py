@@ -24,7 +24,7 @@ from processors.service_graphs.settings import (
     VIRTUAL_NODE_LABEL,
     ServiceGraphsConfig,
 )
-from processors.sparse import Spans
+from processors.sparse import Exemplars, Spans, choose
 
 RESERVED_LABELS = ("client", "server", "connection_type")
 
@@ -132,11 +132,11 @@ class EdgeFrames:
         for (name, _), family in self._families.items():
             match name:
                 case "total":
-                    found = count(groups, weights, of_server, slowest)
+                    found = count(groups, weights, _slowest(of_server, groups, slowest))
                 case "failed_total":
                     weight = failed * (1.0 if weights is None else weights)
                     seconds = np.where(failed, slowest, np.nan)
-                    found = count(groups, weight, of_server, seconds)
+                    found = count(groups, weight, _slowest(of_server, groups, seconds))
                 case "server":
                     found = measure(family, groups, by_server, weights, of_server)
                 case "client":
@@ -154,6 +154,12 @@ class EdgeFrames:
         if not self._has_exemplars:
             return None
         return _HalfSpans(np.where(half == NOBODY, other, half), store)
+
+
+def _slowest(
+    spans: _HalfSpans | None, groups: Groups, seconds: NDArray[np.float64]
+) -> Exemplars | None:
+    return None if spans is None else choose(spans, groups.of_row, seconds)
 
 
 @dataclass(frozen=True, slots=True)
