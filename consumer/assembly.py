@@ -123,11 +123,7 @@ def _settings(config: Config) -> WorkerSettings:
     most_poll_s = MOST_POLL_S if config.processing_guarantee == "exactly_once" else math.inf
     return WorkerSettings(
         topic=kafka.topic,
-        intake=IntakeSettings(
-            tenant_header=kafka.tenant_header,
-            default_tenant=kafka.default_tenant,
-            tenant_in_key=kafka.encoding == "tempo",
-        ),
+        intake=IntakeSettings.of(kafka),
         time=record_time(config),
         poll_s=min(kafka.poll_timeout / 1_000, most_poll_s),
         shutdown_s=config.server.shutdown_timeout / 1_000,

@@ -72,6 +72,24 @@ def reset(
     raise typer.Exit(code)
 
 
+@operations.command()
+def capture(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file.")],
+    config: ConfigFile = None,
+    settings: Settings = None,
+    records: Annotated[int, typer.Option(metavar="N", min=1, help="The newest so many.")] = 1_000,
+    tenant: Annotated[str | None, typer.Option(help="Keep those of this tenant alone.")] = None,
+) -> None:
+    """Write the newest records of the span topic to a file, for preview, explain and forecast."""
+    from consumer.kafka.reader import TopicReader
+    from consumer.operations.capture import Wanted, run_capture
+
+    kafka = load(config, settings).kafka
+    group = f"{kafka.group_id}-capture"
+    with TopicReader(kafka.connection(), kafka.topic, group) as reader:
+        run_capture(kafka, reader, Wanted(records, tenant), file, echo=typer.echo)
+
+
 @dead_letters.command("list")
 def list_letters(
     config: ConfigFile = None,

@@ -6,7 +6,7 @@ JSON that goes over several lines, as people write it, is one record.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import orjson
@@ -29,6 +29,14 @@ def read_records(path: Path) -> tuple[bool, list[bytes]]:
         raise InputError(f"{path}: the file is empty")
     is_json = content.lstrip()[:1] == b"{"
     return is_json, list(_lines(content) if is_json else _messages(path, content))
+
+
+def as_file(values: Sequence[bytes], *, is_json: bool) -> bytes:
+    """What :func:`read_records` takes apart into ``values`` again."""
+    if is_json:  # a line break in JSON stands between its parts, never inside a text
+        lines = (value.replace(b"\r", b" ").replace(b"\n", b" ") for value in values)
+        return b"".join(line + b"\n" for line in lines)
+    return b"".join(len(value).to_bytes(_LENGTH_BYTES, "big") + value for value in values)
 
 
 def _lines(content: bytes) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from consumer.config.blocks import KafkaConfig
 from consumer.decode import RawRecords
 from consumer.kafka.client import IncomingRecord
 from consumer.kafka.dead_letters import Origin
@@ -24,6 +25,15 @@ class IntakeSettings:
     default_tenant: str
     tenant_in_key: bool
     """Tempo's records have the tenant as their key."""
+
+    @classmethod
+    def of(cls, kafka: KafkaConfig) -> IntakeSettings:
+        """What the configuration says of it."""
+        return cls(
+            tenant_header=kafka.tenant_header,
+            default_tenant=kafka.default_tenant,
+            tenant_in_key=kafka.encoding == "tempo",
+        )
 
 
 @dataclass(frozen=True, slots=True)
