@@ -120,7 +120,7 @@ class _Secrets:
 def _endpoint(
     entry: RemoteWriteConfig, name: str, storage: StorageConfig, secrets: _Secrets
 ) -> Endpoint:
-    queue = entry.queue_config
+    queue, told = entry.queue_config, entry.metadata_config
     headers = _shown(entry.headers)
     login = entry.basic_auth
     token = secrets.read("bearer_token_file", entry.bearer_token, entry.bearer_token_file)
@@ -155,6 +155,7 @@ def _endpoint(
         relabel=tuple(Rule(**rule.model_dump()) for rule in entry.write_relabel_configs),
         message=Message(entry.protobuf_message),
         legacy_created_timestamp=entry.legacy_created_timestamp,
+        metadata_interval_s=told.send_interval / 1000 if told.send else 0.0,
         sample_age_limit_s=queue.sample_age_limit / 1000,
     )
 

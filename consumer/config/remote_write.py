@@ -238,6 +238,17 @@ TenantHeaders = Annotated[Mapping[str, SecretStr], AfterValidator(_check_tenant_
 """Headers of a tenant's requests."""
 
 
+class MetadataConfig(Block):
+    """Types, help and units of the metrics with 1.0; with 2.0 every series says it."""
+
+    send: bool = True
+    """Tell them."""
+    send_interval: Annotated[DurationMs, duration("1s", "24h")] = 60_000
+    """Time between two times, for each tenant."""
+    max_samples_per_send: int | None = None
+    """Most metrics in one request."""
+
+
 class RemoteWriteConfig(Block):
     """One endpoint that takes Prometheus' remote write."""
 
@@ -277,6 +288,8 @@ class RemoteWriteConfig(Block):
     """Send exemplars."""
     send_native_histograms: bool | None = None
     """Send native histograms."""
+    metadata_config: MetadataConfig = MetadataConfig()
+    """Types and help of the metrics."""
     queue_config: QueueConfig = QueueConfig()
     """Sizes and retries."""
 

@@ -29,7 +29,6 @@ _ENDPOINT_NOT_YET: Mapping[str, object] = {
     "sigv4": {},
     "azuread": {},
     "google_iam": {},
-    "metadata_config": {},
 }
 _ENDPOINT_NO_EFFECT: Mapping[str, str] = {
     "send_exemplars": "overrides decide about exemplars (max_exemplars)",
@@ -38,6 +37,7 @@ _ENDPOINT_NO_EFFECT: Mapping[str, str] = {
     ),
     "queue_config.capacity": "max_pending_bytes bounds what waits, as a whole",
     "queue_config.batch_send_deadline": "a tick is sent at once",
+    "metadata_config.max_samples_per_send": "queue_config.max_samples_per_send counts here too",
 }
 
 

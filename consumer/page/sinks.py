@@ -115,6 +115,14 @@ class Sinks:
         """Pass it on."""
         self._inner.exemplars_failed(endpoint, tenant, reason, exemplars)
 
+    def metadata_sent(self, endpoint: str, tenant: str, families: int) -> None:
+        """Pass it on."""
+        self._inner.metadata_sent(endpoint, tenant, families)
+
+    def metadata_failed(self, endpoint: str, tenant: str, reason: str, families: int) -> None:
+        """Pass it on."""
+        self._inner.metadata_failed(endpoint, tenant, reason, families)
+
     def samples_retried(self, endpoint: str, tenant: str, samples: int) -> None:
         """``samples`` will be sent again."""
         with self._lock:

@@ -25,9 +25,10 @@ from consumer.remote_write.headers import TenantHeaders
 from consumer.remote_write.lane import Lane, Share, Turn
 from consumer.remote_write.lanes import Lanes
 from consumer.remote_write.link import Link
+from consumer.remote_write.metadata import Family, families_of
 from consumer.remote_write.observer import Observer
 from consumer.remote_write.report import Report
-from consumer.remote_write.request import EncodedRequest
+from consumer.remote_write.request import EncodedRequest, Message
 from consumer.remote_write.resharding import Resharding
 from consumer.remote_write.series import SeriesBlock
 from consumer.remote_write.shards import count_for, cut, is_worth_it
@@ -56,6 +57,8 @@ class Dispatcher:
         self._changed = Condition()
         self._threads: set[Thread] = set()
         self._hired = 0
+        self._told_ms: dict[str, int] = {}
+        """By tenant that was seen lately: when its metadata was told last."""
         self._newest_ms = 0
         self._sent_ms = 0
         self._leave_s = inf
@@ -113,10 +116,12 @@ class Dispatcher:
             self._resharding.came(sum(samples.values()), self._lanes.backlog(time_ms), now_s)
             counts = {name: self._shards_of(name, count) for name, count in samples.items()}
         pieces = {name: cut(blocks, counts[name]) for name, blocks in tenants.items()}
+        families = {name: self._families(name, time_ms, blocks) for name, blocks in tenants.items()}
         with self._changed:
             for tenant, blocks in pieces.items():
                 delivery.divide_part(len(blocks))
                 shares = {shard: Share(time_ms, part, delivery) for shard, part in blocks.items()}
+                shares[min(shares)].families = families[tenant]
                 self._lanes.add(tenant, shares, now_s, counts[tenant])
             self._follow_shards()
             self._hire()
@@ -124,6 +129,17 @@ class Dispatcher:
             for tenant in tenants:
                 self._report.pending(tenant, *self._lanes.pending(tenant))
             self._observer.queued_until(self._name, time_ms)
+
+    def _families(
+        self, tenant: str, time_ms: int, blocks: Sequence[SeriesBlock]
+    ) -> Sequence[Family]:
+        """What is to be told as metadata with this tick, if it is time to."""
+        interval_ms = self._link.endpoint.metadata_interval_s * 1_000
+        is_due = time_ms - self._told_ms.get(tenant, -inf) >= interval_ms
+        if not interval_ms or not is_due or self._link.message is not Message.V1:
+            return ()
+        self._told_ms[tenant] = time_ms
+        return families_of(blocks)
 
     def _shards_of(self, tenant: str, samples: int) -> int:
         """The shards of the tenant's next tick: another number only if it is worth the draining.
@@ -303,7 +319,7 @@ class Dispatcher:
     def _measure(
         self, lane: Lane, request: EncodedRequest, outcome: Outcome, seconds: float
     ) -> None:
-        if isinstance(outcome, Delivered):
+        if isinstance(outcome, Delivered) and request.samples:
             self._resharding.sent(request.samples, seconds)
             self._sent_ms = max(self._sent_ms, lane.shares[0].time_ms)
             self._observer.sent_until(self._name, self._sent_ms)

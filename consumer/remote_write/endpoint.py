@@ -35,6 +35,8 @@ class Endpoint:
     of any age) are not sent. A secret in a file is read again before it is used, at most
     once a second.
 
+    Types, help and units are told every ``metadata_interval_s`` (0: never) with 1.0.
+
     ``message`` is what is sent until the endpoint shows that it knows 1.0 only;
     ``legacy_created_timestamp`` is for receivers of 2.0's older drafts.
 
@@ -67,6 +69,7 @@ class Endpoint:
     legacy_created_timestamp: bool = False
     relabel: tuple[Rule, ...] = ()
     sample_age_limit_s: float = 0.0
+    metadata_interval_s: float = 60.0
     tls: TlsSettings | None = None
     proxy_url: str | None = field(default=None, repr=False)
     password_file: str | None = None

@@ -12,6 +12,7 @@ import numpy as np
 
 from consumer.remote_write.client import Trouble
 from consumer.remote_write.delivery import Delivery
+from consumer.remote_write.metadata import Family
 from consumer.remote_write.request import EncodedRequest
 from consumer.remote_write.series import Exemplars, NativeHistograms, SeriesBlock
 
@@ -31,12 +32,16 @@ class Turn(Enum):
 
 @dataclass(slots=True, eq=False)
 class Share:
-    """One tenant's part of a tick. ``kept`` is what a collapsed tick left behind."""
+    """One tenant's part of a tick. ``kept`` is what a collapsed tick left behind.
+
+    ``families`` are to be told as metadata, after the samples.
+    """
 
     time_ms: int
     blocks: Sequence[SeriesBlock]
     delivery: Delivery | None = None
     kept: bool = False
+    families: Sequence[Family] = ()
     samples: int = field(init=False)
     size_bytes: int = field(init=False)
     """Of the columns; the strings are the registry's."""

@@ -8,6 +8,7 @@ lanes hold.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from threading import Lock
 
 from consumer.clock import Clock
@@ -17,6 +18,7 @@ from consumer.remote_write.encode_v2 import Encoding, encode_v2
 from consumer.remote_write.endpoint import Endpoint
 from consumer.remote_write.headers import TenantHeaders
 from consumer.remote_write.lane import Lane, Share
+from consumer.remote_write.metadata import encode_metadata
 from consumer.remote_write.relabel import Relabeller
 from consumer.remote_write.report import Report
 from consumer.remote_write.request import EncodedRequest, Limits, Message
@@ -39,6 +41,11 @@ class Link:
         self._falling_back = Lock()
         self._relabeller = Relabeller(endpoint.relabel)
         self._limits = Limits(endpoint.max_samples_per_send, endpoint.max_bytes_per_send)
+
+    @property
+    def message(self) -> Message:
+        """What is sent now."""
+        return self._message
 
     def tell(self, headers: TenantHeaders) -> None:
         """From now on requests carry the headers of the tenants."""
@@ -121,6 +128,7 @@ class Link:
 
         blocks = self._relabeller.apply(share.blocks, left_out)
         if self._message is Message.V1:
-            return encode(blocks, share.time_ms, self._limits, dropped)
+            samples = encode(blocks, share.time_ms, self._limits, dropped)
+            return chain(samples, encode_metadata(share.families, self._limits.samples))
         legacy = self.endpoint.legacy_created_timestamp
         return encode_v2(blocks, Encoding(share.time_ms, self._limits, legacy), dropped)

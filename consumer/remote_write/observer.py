@@ -27,6 +27,14 @@ class Observer(Protocol):
         """The endpoint did not take ``exemplars``; reasons as of samples."""
         ...
 
+    def metadata_sent(self, endpoint: str, tenant: str, families: int) -> None:
+        """The endpoint was told type, help and unit of ``families`` (1.0)."""
+        ...
+
+    def metadata_failed(self, endpoint: str, tenant: str, reason: str, families: int) -> None:
+        """The endpoint did not want to know of ``families``; reasons as of samples."""
+        ...
+
     def samples_retried(self, endpoint: str, tenant: str, samples: int) -> None:
         """``samples`` will be sent again after a failure that may pass."""
         ...
@@ -129,4 +137,10 @@ class NullObserver:
         """Ignore it."""
 
     def exemplars_failed(self, endpoint: str, tenant: str, reason: str, exemplars: int) -> None:
+        """Ignore it."""
+
+    def metadata_sent(self, endpoint: str, tenant: str, families: int) -> None:
+        """Ignore it."""
+
+    def metadata_failed(self, endpoint: str, tenant: str, reason: str, families: int) -> None:
         """Ignore it."""

@@ -55,6 +55,7 @@ class Report:
         self, tenant: str, request: EncodedRequest, written: Written | None, reason: str
     ) -> None:
         """Count what was written, by default all, and what was not."""
+        is_taken = written is None
         plain = request.samples - request.histograms
         if written is None:
             written = Written(plain, request.histograms, request.exemplars)
@@ -72,6 +73,10 @@ class Report:
             observer.exemplars_sent(name, tenant, exemplars)
         if exemplars < request.exemplars:
             observer.exemplars_failed(name, tenant, reason, request.exemplars - exemplars)
+        if request.metadata and not is_taken:
+            observer.metadata_failed(name, tenant, reason, request.metadata)
+        elif request.metadata:
+            observer.metadata_sent(name, tenant, request.metadata)
 
     def dropped(self, tenant: str, reason: str, samples: int) -> None:
         """``samples`` are not sent at all."""
@@ -99,8 +104,10 @@ class Report:
 
     def _warn_rejected(self, tenant: str, reason: str, text: str, request: EncodedRequest) -> None:
         """With one of the series: that which is to blame, if it was searched for."""
-        count = "1 sample" if request.samples == 1 else f"{request.samples} samples"
-        what = f"{count} rejected for good, such as {request.example()[:_LOGGED_TEXT]}"
+        what = "metadata rejected for good"
+        if request.samples:
+            count = "1 sample" if request.samples == 1 else f"{request.samples} samples"
+            what = f"{count} rejected for good, such as {request.example()[:_LOGGED_TEXT]}"
         self._warn(what, tenant, reason, text)
 
     def _warn(self, what: str, tenant: str, reason: str, text: str) -> None:

@@ -40,7 +40,8 @@ class EncodedRequest:
 
     ``samples`` counts all samples, ``series`` those that are no zero samples; a request
     without any holds zero samples alone. ``histograms`` are those of ``samples`` that are
-    native histograms; ``exemplars`` come besides.
+    native histograms; ``exemplars`` come besides. A request with ``metadata`` (families) has
+    nothing else.
     """
 
     body: bytes
@@ -49,6 +50,7 @@ class EncodedRequest:
     message: Message = Message.V1
     histograms: int = 0
     exemplars: int = 0
+    metadata: int = 0
     origin: Origin | None = field(default=None, repr=False, compare=False)
 
     def split(self) -> Sequence[EncodedRequest]:

@@ -27,6 +27,14 @@ class RemoteWriteMetrics:
             "Exemplars that the endpoint did not take.",
             (*who, "reason"),
         )
+        self._metadata = maker.counter(
+            "remote_write_metadata_sent", "Families whose type and help were told (1.0).", who
+        )
+        self._lost_metadata = maker.counter(
+            "remote_write_metadata_failed",
+            "Families of which the endpoint did not want to know.",
+            (*who, "reason"),
+        )
         self._retried = maker.counter(f"{name}_retried", "Samples that are sent again.", who)
         self._failed = maker.counter(
             f"{name}_failed", "Samples that the endpoint rejected for good.", (*who, "reason")
@@ -75,6 +83,14 @@ class RemoteWriteMetrics:
     def exemplars_failed(self, endpoint: str, tenant: str, reason: str, exemplars: int) -> None:
         """Count exemplars that were not taken."""
         self._lost_exemplars.labels(endpoint, tenant, reason).inc(exemplars)
+
+    def metadata_sent(self, endpoint: str, tenant: str, families: int) -> None:
+        """Count families that were told."""
+        self._metadata.labels(endpoint, tenant).inc(families)
+
+    def metadata_failed(self, endpoint: str, tenant: str, reason: str, families: int) -> None:
+        """Count families that were refused."""
+        self._lost_metadata.labels(endpoint, tenant, reason).inc(families)
 
     def samples_retried(self, endpoint: str, tenant: str, samples: int) -> None:
         """Count samples that are sent again."""

@@ -73,6 +73,7 @@ def endpoint(url: str, **settings: Any) -> Endpoint:
         "max_shards": 2,
         "timeout_s": 5.0,
         "max_pending_ticks": 20,
+        "metadata_interval_s": 0.0,
     }
     return Endpoint(**{"url": url} | short | settings)
 

@@ -23,7 +23,8 @@ def receiver(request: pytest.FixtureRequest) -> Iterator[Receiver]:
     series = Registry(settings, started_ms=START_MS)
     rows = [Row("acme", f"s{number}", observed=(2, 1, 1, 12.5)) for number in range(300)]
     series.fold([frame(rows), gauge("acme", "s0", 1.0)], START_MS + 1)
-    with Receiver() as found, sending(found.url, message=request.param) as sender:
+    settings_of = {"message": request.param, "metadata_interval_s": 60.0}
+    with Receiver() as found, sending(found.url, **settings_of) as sender:
         sender.deliver(TICK_MS, *series.collect(TICK_MS).tenants["acme"])
         yield found
         assert found.violations == []
@@ -50,7 +51,8 @@ def test_requests_hold_no_more_than_they_may_and_2_0_names_no_text_twice(
     receiver: Receiver,
 ) -> None:
     assert max(len(request.series) for request in receiver.requests) <= 2_000
-    sizes = [request.size_bytes / len(request.series) for request in receiver.requests]
+    told = [request for request in receiver.requests if request.series]
+    sizes = [request.size_bytes / len(request.series) for request in told]
     assert max(sizes) < 100
 
 
@@ -68,3 +70,14 @@ def test_2_0_says_the_same_of_all_series_of_a_family(receiver: Receiver) -> None
     is_v2 = receiver.requests[0].is_v2
     assert told == ({**of_histogram, **others} if is_v2 else {})
     assert begins == {name: {(0 if name == "info" else START_MS + 1,)} for name in told}
+
+
+def test_1_0_says_it_of_each_family_in_a_request_of_its_own(receiver: Receiver) -> None:
+    told = [request for request in receiver.requests if request.metadata]
+    assert [request.series for request in told] == ([] if receiver.requests[0].is_v2 else [[]])
+    for request in told:
+        assert request.metadata == {
+            "calls_total": (COUNTER, "Calls.", ""),
+            "latency": (HISTOGRAM, "Latency.", "seconds"),
+            "info": (GAUGE, "Info.", ""),
+        }

@@ -48,7 +48,12 @@ def started(routes: Routes, recorder: Recorder | None = None) -> Iterator[Sender
 
 
 def endpoint(receiver: Receiver, name: str = "here", **settings: Any) -> Endpoint:
-    short: dict[str, Any] = {"min_backoff_s": 0.002, "max_backoff_s": 0.02, "max_pending_ticks": 20}
+    short: dict[str, Any] = {
+        "min_backoff_s": 0.002,
+        "max_backoff_s": 0.02,
+        "max_pending_ticks": 20,
+        "metadata_interval_s": 0.0,
+    }
     return Endpoint(**{"url": receiver.url, "name": name} | short | settings)
 
 

@@ -31,9 +31,11 @@ def server(new_prometheus: NewPrometheus) -> Prometheus:
 
 @pytest.fixture(params=[Message.V1, Message.V2], ids=["1.0", "2.0"])
 def sender(request: pytest.FixtureRequest, server: Prometheus) -> Iterator[Sending]:
-    with sending(server.remote_write_url, message=request.param) as found:
+    settings = {"message": request.param, "metadata_interval_s": 60.0}
+    with sending(server.remote_write_url, **settings) as found:
         yield found
-        lost = [key for key in found.recorder.counts if key[0] in {"failed", "dropped"}]
+        bad = {"failed", "dropped", "metadata failed"}
+        lost = [key for key in found.recorder.counts if key[0] in bad]
         assert lost == []
 
 

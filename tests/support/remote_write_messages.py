@@ -42,7 +42,13 @@ _BARE = {
 }
 _BUCKET_SPAN = [("offset", 1, "sint32"), ("length", 2, "uint32")]
 _V1 = {
-    "WriteRequest": [("timeseries", 1, "[TimeSeries]")],
+    "WriteRequest": [("timeseries", 1, "[TimeSeries]"), ("metadata", 3, "[MetricMetadata]")],
+    "MetricMetadata": [
+        ("type", 1, "uint32"),
+        ("metric_family_name", 2, "string"),
+        ("help", 4, "string"),
+        ("unit", 5, "string"),
+    ],
     "TimeSeries": [
         ("labels", 1, "[Label]"),
         ("samples", 2, "[Sample]"),
@@ -118,7 +124,7 @@ def parse(body: bytes) -> Series:
     A native histogram stands as a sample: its count, or what marks it as stale.
     """
     request = _decode(_WriteRequest, body)
-    _refuse_unknown([request, *request.timeseries])
+    _refuse_unknown([request, *request.timeseries, *request.metadata])
     return [(_labels(series.labels), _samples(series)) for series in request.timeseries]
 
 
@@ -139,6 +145,12 @@ def histograms_of(body: bytes) -> dict[Labels, list[Histogram]]:
         for series in request.timeseries
         if series.histograms
     }
+
+
+def metadata_of(body: bytes) -> dict[str, tuple[int, str, str]]:
+    """Type, help and unit of families by their name, as a request of 1.0 tells them."""
+    request = _decode(_WriteRequest, body)
+    return {each.metric_family_name: (each.type, each.help, each.unit) for each in request.metadata}
 
 
 def exemplars_of(body: bytes) -> dict[Labels, list[Exemplar]]:

@@ -38,6 +38,7 @@ from tests.support.remote_write_messages import (
     details_of_v2,
     exemplars_of,
     histograms_of,
+    metadata_of,
     parse,
     parse_v2,
 )
@@ -95,6 +96,7 @@ class Received:
     series: list[tuple[Labels, list[tuple[int, float]]]]
     at_s: float
     starts: Mapping[Labels, Start] = field(default_factory=dict)
+    metadata: Mapping[str, tuple[int, str, str]] = field(default_factory=dict)
 
     @property
     def is_v2(self) -> bool:
@@ -192,8 +194,9 @@ class Receiver:
         starts: dict[Labels, Start] = {}
         try:
             series = parse_v2(body, starts) if is_v2 else parse(body)
+            metadata = {} if is_v2 else metadata_of(body)
         except ValueError as error:
-            series = []
+            series, metadata = [], {}
             faults.append(str(error))
         for labels, samples in series:
             faults += check_labels(labels)
@@ -201,7 +204,8 @@ class Receiver:
                 faults.append(f"no samples: {labels}")
         now_s = SystemClock().monotonic_s()
         with self._changed:
-            self.requests.append(Received(tenant, headers, len(body), series, now_s, starts))
+            received = Received(tenant, headers, len(body), series, now_s, starts, metadata)
+            self.requests.append(received)
             reply = Reply(self._v2_status) if is_v2 and not self.knows_v2 else None
             if reply is None:
                 reply = self._reply(tenant)

@@ -39,6 +39,7 @@ class Sending:
             "max_shards": 2,
             "timeout_s": 5.0,
             "max_pending_ticks": 20,
+            "metadata_interval_s": 0.0,
         }
         self.recorder = Recorder()
         self.sender = Sender(

@@ -110,3 +110,9 @@ class Recorder:
 
     def exemplars_failed(self, endpoint: str, tenant: str, reason: str, exemplars: int) -> None:
         self._add(exemplars, "exemplars failed", endpoint, tenant, reason)
+
+    def metadata_sent(self, endpoint: str, tenant: str, families: int) -> None:
+        self._add(families, "metadata", endpoint, tenant)
+
+    def metadata_failed(self, endpoint: str, tenant: str, reason: str, families: int) -> None:
+        self._add(families, "metadata failed", endpoint, tenant, reason)
