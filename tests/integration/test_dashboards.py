@@ -91,6 +91,8 @@ def asked(
     }
     letters = kafka.new_topic("letters")
     kafka_block = {"dead_letter_topic": letters, "create_topics": True, "replication_factor": 1}
+    if request.param == "exactly_once":
+        kafka_block["group_instance_id"] = ""  # a dynamic member, as deploy/kubernetes has them
     with ExitStack() as stack:
         stage = stack.enter_context(
             open_stage(

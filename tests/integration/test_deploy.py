@@ -1,4 +1,4 @@
-"""deploy/ as the programs read it that it is for: Kubernetes, KEDA, Compose, the Collector.
+"""deploy/ as those read it that it is for: Kubernetes, KEDA, Compose, BuildKit, the Collector.
 
 ``tests/validate`` is a program in Go that links their own types and loaders; `make test`
 builds it. Nothing is started: what a cluster or an engine would say beyond that is not
@@ -193,6 +193,22 @@ def test_probes_ask_what_the_worker_answers(overlay: str) -> None:
         "livenessProbe": "/healthz",
     }
     assert {each["port"] for each in asked.values()} == {container["ports"][0]["name"]}
+
+
+def test_buildkit_parses_the_dockerfile_and_has_nothing_to_say() -> None:
+    validate("dockerfile", "deploy/Dockerfile")
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"), [("COPY native", "COPPY native"), (" AS environment", " as environment")]
+)
+def test_a_mistake_in_the_dockerfile_is_found(was: str, becomes: str, tmp_path: Path) -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    assert was in text
+    file = tmp_path / "Dockerfile"
+    file.write_text(text.replace(was, becomes))
+    with pytest.raises(AssertionError):
+        validate("dockerfile", str(file))
 
 
 def test_compose_loads_the_project() -> None:
