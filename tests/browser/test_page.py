@@ -138,7 +138,7 @@ def test_the_map_is_walked_by_arrow_keys(open_tab: OpenTab) -> None:
     assert tab.run("document.querySelectorAll('.node[tabindex=\"0\"]').length") == 1
     tab.press("Enter")
     assert tab.run(f"{FOCUSED}.getAttribute('aria-pressed')") == "true"
-    assert text(tab, "#chosen").startswith("frontend · called by user; calls ")
+    assert text(tab, "#chosen").startswith("frontend · called by user · calls ")
     services = "[...document.querySelectorAll('#operations-rows .service')].map(s => s.textContent)"
     assert set(tab.run(services)) == {"frontend"}
     tab.press("ArrowRight", "Escape")

@@ -7,12 +7,13 @@
 
 import { count, cut, duration, grade, percent, rate, svg } from "./format.js";
 
-const MARGIN = { x: 64, top: 26, bottom: 46 };
-const ROOM = 62;
+const MARGIN = { x: 78, top: 26, bottom: 46 };
+const ROOM = 64;
 const LAYER = { least: 116, most: 210 };
-const RADIUS = { least: 7, most: 19 };
-const WIDTH = { least: 1.2, most: 7 };
-const NAME_LETTERS = 22;
+const RADIUS = { least: 7, most: 17 };
+const WIDTH = { least: 1.2, most: 7, crowded: 4 };
+const CROWD = 60;
+const LETTER = 6.4;
 
 const keyOf = (kind, name) => `${kind}\n${name}`;
 const clientOf = (edge) => keyOf(edge.client_kind, edge.client);
@@ -110,7 +111,7 @@ export class ServiceMap {
     const made = {
       ...shapes,
       halo: svg("circle", { class: "halo" }),
-      name: svg("text", { class: "name" }, cut(node.name, NAME_LETTERS)),
+      name: svg("text", { class: "name" }, cut(node.name, Math.min(24, Math.floor(this.step / LETTER)))),
       figures: svg("text", { class: "figures" }),
       title: svg("title"),
     };
@@ -142,9 +143,10 @@ export class ServiceMap {
       radii.set(key, radius);
       this.#updateNode(this.nodes.get(key), node, radius, this.chosen === key);
     }
+    const most = traffic.edges.length > CROWD ? WIDTH.crowded : WIDTH.most;
     const widest = Math.max(...traffic.edges.map((edge) => edge.rate), 1e-9);
     for (const edge of traffic.edges) {
-      const width = WIDTH.least + (WIDTH.most - WIDTH.least) * Math.sqrt(edge.rate / widest);
+      const width = WIDTH.least + (most - WIDTH.least) * Math.sqrt(edge.rate / widest);
       this.#updateLink(this.links.get(edgeKey(edge)), edge, width, radii);
     }
     this.#fade();
@@ -165,8 +167,8 @@ export class ServiceMap {
       made.body.setAttribute("r", r);
     }
     made.halo.setAttribute("r", (radius + 5).toFixed(1));
-    made.name.setAttribute("y", (radius + 16).toFixed(1));
-    made.figures.setAttribute("y", (radius + 29).toFixed(1));
+    made.name.setAttribute("y", (radius + 14).toFixed(1));
+    made.figures.setAttribute("y", (radius + 26).toFixed(1));
     const parts = [svg("tspan", {}, `${rate(node.rate)}/s`)];
     if (node.error_share) parts.push(svg("tspan", { class: grade(node.error_share), dx: 5 }, percent(node.error_share)));
     made.figures.replaceChildren(...parts);

@@ -172,11 +172,16 @@ function showChosen(node) {
     return;
   }
   const parts = [];
-  if (node.callers.length) parts.push(`called by ${[...new Set(node.callers)].join(", ")}`);
-  if (node.calls.length) parts.push(`calls ${[...new Set(node.calls)].join(", ")}`);
+  if (node.callers.length) parts.push(" · called by ", ...listed(node.callers));
+  if (node.calls.length) parts.push(" · calls ", ...listed(node.calls));
   const all = html("button", { type: "button" }, "Show all");
   all.addEventListener("click", () => map.choose(null));
-  box.replaceChildren(html("span", {}, html("b", {}, node.name), ` · ${parts.join("; ")}`), all);
+  box.replaceChildren(html("span", {}, html("b", {}, html("bdi", {}, node.name)), ...parts), all);
+}
+
+/** Names, each once and with a direction of writing of its own. */
+function listed(names) {
+  return [...new Set(names)].flatMap((name, index) => [index ? ", " : "", html("bdi", {}, name)]);
 }
 
 function showAge() {
