@@ -20,6 +20,7 @@ from consumer.kafka.source import Committed, SpanSource
 from consumer.kafka.transactions import AbortedError, GroupOffsets, PlacedRecord, Transactions
 from consumer.registry import Registry
 from consumer.remote_write.delivery import Delivery
+from consumer.remote_write.series import Tick
 from consumer.seam.columns import FormatError
 from consumer.seam.joining import Joiner
 from consumer.seam.shard import Shard, Told
@@ -29,6 +30,10 @@ from consumer.telemetry.reporter import Reporter
 
 TICKS_A_TURN = 16
 """So that the loop turns while many ticks are made up for."""
+
+APART_MS = 30_000
+"""So long a shard that came is told apart from the others. Ticks that a predecessor told may be
+refused as out of order, and a receiver refuses with them all that is in the same request."""
 
 WAIT_S = 0.02
 """Between two looks at whether something was delivered."""
@@ -64,6 +69,7 @@ class _Owned:
     """A shard, and how far others could go on from it."""
 
     shard: Shard
+    opened_ms: int
     snapshot_due_ms: int
     chunks: int
     covered: int | None = None
@@ -201,9 +207,10 @@ class Owner:
             text = f"{place} ends at offset {start} of {self._settings.deltas_topic}/{number},"
             raise StoppedError(f"{text} which begins at {low}: the deltas between are gone")
         shard.next_offset = start
-        due_ms = self._parts.clock.now_ms() + self._settings.snapshot_ms
-        due_ms += self._settings.snapshot_ms * number // (number + 2)
-        self._shards[number] = _Owned(shard, due_ms, kept.chunks, told_written_ms=kept.written_ms)
+        now_ms = self._parts.clock.now_ms()
+        due_ms = now_ms + self._settings.snapshot_ms * (number + 2) // (number + 1)
+        owned = _Owned(shard, now_ms, due_ms, kept.chunks, told_written_ms=kept.written_ms)
+        self._shards[number] = owned
         return start
 
     def _kept(self, number: int) -> Kept:
@@ -243,14 +250,19 @@ class Owner:
                 if of_shard is not None and of_shard.ticks:
                     owned.told_ms = tick_ms
                     told[number] = of_shard
-        ticks = list(self._joiner.join({number: each.ticks for number, each in told.items()}))
+        alone = [n for n in told if tick_ms <= self._shards[n].opened_ms + APART_MS]
+        for numbers in (*([n] for n in alone), [n for n in told if n not in alone]):
+            self._submit(tick_ms, {number: told[number].ticks for number in numbers})
+        self._parts.reporter.ticked(self._parts.clock.monotonic_s() - began_s)
+        self._parts.reporter.series(self.registries().values())
+        return True
+
+    def _submit(self, tick_ms: int, told: Mapping[int, Sequence[Tick]]) -> None:
+        ticks = list(self._joiner.join(told))
         for tick in ticks:
             delivery = self._parts.sink.submit(tick)
             shards = list(told) if tick is ticks[-1] else []
             self._under_way.append(_UnderWay(tick_ms, delivery, shards))
-        self._parts.reporter.ticked(self._parts.clock.monotonic_s() - began_s)
-        self._parts.reporter.series(self.registries().values())
-        return True
 
     def _settle(self) -> None:
         while self._under_way and self._under_way[0].delivery.done:
