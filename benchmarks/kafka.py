@@ -40,6 +40,7 @@ BATCH_SPANS = 16_000
 LOOK_S = 0.1
 TIMEOUT_S = 300.0
 TENANTS = ("single-tenant",)
+GUARANTEES = ("at_least_once", "exactly_once")
 EXIT_UNAVAILABLE = 3
 
 
@@ -132,8 +133,19 @@ def _read(worker: SpanmillWorker) -> Reading:
     return Reading(perf_counter(), used_cpu_s(worker.pid), spans)
 
 
-def measure(workload: str, minutes: int, rounds: int, cores: tuple[int, int]) -> dict[str, Any]:
-    """A line for ``workload``, the worker on the first of ``cores``."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a line is measured of: minutes of a workload, so many times, with a guarantee."""
+
+    workload: str
+    minutes: int
+    rounds: int
+    guarantee: str
+
+
+def measure(asked: Asked, cores: tuple[int, int]) -> dict[str, Any]:
+    """A line for what is asked, the worker on the first of ``cores``."""
+    workload, minutes, rounds = asked.workload, asked.minutes, asked.rounds
     records = several(read_input(workload_file(workload), Encoding.OTLP_PROTO, TENANTS), minutes)
     config = parse_config("", environ={})
     bench = Bench(Case(workload, "default", records, config, "auto", BATCH_SPANS))
@@ -151,10 +163,17 @@ def measure(workload: str, minutes: int, rounds: int, cores: tuple[int, int]) ->
         for number in range(rounds):
             with on_core(cores[0]):
                 in_memory.append(total / bench.measure(PIPELINE)[0])
-            block = {"group_id": f"round-{number}"}
             with ExitStack() as workers:
                 stage = Stage(
-                    folder, broker, topic, url, workers, "15s", wait="10s", kafka_block=block
+                    folder,
+                    broker,
+                    topic,
+                    url,
+                    workers,
+                    "15s",
+                    wait="10s",
+                    kafka_block={"group_id": f"round-{number}", "create_topics": True},
+                    blocks=_guarantee(asked.guarantee, f"round-{number}"),
                 )
                 ran.append(run_worker(stage, total, cores[0]))
     rates = [each.spans_per_second for each in ran]
@@ -162,6 +181,7 @@ def measure(workload: str, minutes: int, rounds: int, cores: tuple[int, int]) ->
     of_cpu = [each.spans_per_cpu_second / own for each, own in zip(ran, in_memory, strict=True)]
     return {
         "workload": workload,
+        "guarantee": asked.guarantee,
         "stage": "worker",
         "decoder": bench.decoder.implementation,
         "spans_per_record": round(total / len(records.values), 1),
@@ -179,6 +199,12 @@ def measure(workload: str, minutes: int, rounds: int, cores: tuple[int, int]) ->
     }
 
 
+def _guarantee(guarantee: str, name: str) -> dict[str, Any]:
+    """What the configuration says of it, with internal topics of the round's own."""
+    topics = {"repartition_topic": f"{name}-deltas", "snapshot_topic": f"{name}-snapshots"}
+    return {"processing_guarantee": guarantee, "exactly_once": {"shards": 4, **topics}}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kafka", description=__doc__)
     parser.add_argument("--workload", choices=WORKLOADS, action="append", help="only this one")
@@ -186,12 +212,14 @@ def main() -> None:
         "--minutes", type=int, default=MINUTES, metavar="N", help="of 200,000 spans each"
     )
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N")
+    parser.add_argument("--guarantee", choices=GUARANTEES, default=GUARANTEES[0])
     arguments = parser.parse_args()
     if min(arguments.minutes, arguments.rounds) < 1:
         parser.error("--minutes and --rounds are numbers of at least 1")
     try:
         for workload in arguments.workload or WORKLOADS:
-            line = measure(workload, arguments.minutes, arguments.rounds, two_cores())
+            numbers = (arguments.minutes, arguments.rounds)
+            line = measure(Asked(workload, *numbers, arguments.guarantee), two_cores())
             print(orjson.dumps(line).decode(), flush=True)
     except KafkaUnavailableError as error:
         sys.stderr.write(f"no broker to measure with: {error}\n")

@@ -127,6 +127,7 @@ class SimSource:
         return Membership(self._group, self._member, self._joined)
 
     def begin_again(self) -> None:
+        self._held = frozenset()
         self._begin(sorted(self._positions))
 
     def close(self) -> None:
@@ -149,6 +150,7 @@ class SimSource:
         if not self._is_member():
             gone = sorted(self._positions)
             self._positions.clear()
+            self._held = frozenset()
             self._listener.lost(gone)
             self._join()
             return
@@ -156,6 +158,7 @@ class SimSource:
         going = [p for p in sorted(self._positions) if targets.get(p) != self._member]
         if going:
             self._listener.revoked(going)
+            self._held -= set(going)
             for partition in going:
                 del self._positions[partition]
                 if self._is_member():

@@ -9,7 +9,7 @@ import pytest
 
 from tests.simulation.world import BASE_MS, KEYS, PODS, START_MS, World
 
-SEEDS = int(os.environ.get("SEEDS", "60"))
+SEEDS = int(os.environ.get("SEEDS", "40"))
 STEPS, MOST_CALM_STEPS = 60, 200
 
 
