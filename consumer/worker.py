@@ -31,7 +31,7 @@ SINK, DEAD_LETTERS = "sink", "dead_letters"
 """Why consumption is paused."""
 
 LOOK_AROUND_MS = 1_000
-"""How often the lag is looked at, and the time of idle lanes passes within a tick."""
+"""How often the lag is looked at."""
 
 _log = logging.getLogger(__name__)
 
@@ -144,32 +144,43 @@ class Worker:
         nothing older will come, so ticks can close and halves can be given up.
         """
         now_ms = self._clock.now_ms()
-        is_due = at_once or now_ms - self._looked_around_ms >= LOOK_AROUND_MS
-        if is_due:
-            self._looked_around_ms = now_ms
-        for partition in self._source.assigned & self._spans.lanes.keys():
-            ends = self._source.end_offsets(partition)
-            if ends is None:
-                continue
-            lane, (first, end) = self._spans.lanes[partition], ends
-            next_offset = first if lane.next_offset is None else lane.next_offset
-            if next_offset >= end and not self._paused:
-                lane.next_offset = next_offset
-                idle_ms = now_ms - self._settings.time.idle_grace_ms
-                if is_due or lane.would_tick(idle_ms, self._spans.time.base_ms):
+        idle_ms = now_ms - self._settings.time.idle_grace_ms
+        idle = [] if self._paused else [p for p in self._ours() if self._is_read_to_end(p)]
+        base_ms = self._spans.time.base_ms
+        is_worth = at_once or any(self._spans.lanes[p].would_tick(idle_ms, base_ms) for p in idle)
+        # The brokers are asked since what the last fetch told of the ends may be old.
+        if idle and is_worth and self._source.ask_ends():
+            for partition in idle:
+                if self._is_read_to_end(partition):
                     self._take(self._spans.pass_time(partition, idle_ms))
-            if is_due:
-                self._measure(partition, next_offset, end)
+        if at_once or now_ms - self._looked_around_ms >= LOOK_AROUND_MS:
+            self._looked_around_ms = now_ms
+            for partition in self._ours():
+                self._measure(partition)
 
-    def _measure(self, partition: int, next_offset: int, end: int) -> None:
-        newest_ms = self._spans.lanes[partition].newest_ms
-        behind_ms = 0 if newest_ms is None else max(0, self._clock.now_ms() - newest_ms)
+    def _ours(self) -> list[int]:
+        return sorted(self._source.assigned & self._spans.lanes.keys())
+
+    def _is_read_to_end(self, partition: int) -> bool:
+        """Whether every record that is known of was processed."""
+        ends, lane = self._source.end_offsets(partition), self._spans.lanes[partition]
+        if ends is None:
+            return False
+        if lane.next_offset is None:
+            lane.next_offset = ends[0]
+        return lane.next_offset >= ends[1]
+
+    def _measure(self, partition: int) -> None:
+        lane, ends = self._spans.lanes[partition], self._source.end_offsets(partition)
+        if ends is None or lane.next_offset is None:
+            return
+        behind_ms = 0 if lane.newest_ms is None else max(0, self._clock.now_ms() - lane.newest_ms)
         position = PartitionStatus(
             partition=partition,
-            next_offset=next_offset,
+            next_offset=lane.next_offset,
             committed_offset=self._seam.committed(partition),
-            lag_records=max(0, end - next_offset),
-            lag_seconds=behind_ms / 1_000 if next_offset < end else 0.0,
+            lag_records=max(0, ends[1] - lane.next_offset),
+            lag_seconds=behind_ms / 1_000 if lane.next_offset < ends[1] else 0.0,
         )
         self._reporter.lag(position)
 

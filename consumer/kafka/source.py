@@ -174,11 +174,19 @@ class SpanSource:
             self._consumer.resume(self._partitions(released))
             self._ends_asked = None
 
+    def ask_ends(self) -> bool:
+        """Ask the brokers for the ends, for :meth:`end_offsets`; False if they do not say."""
+        asked = self._ask_ends()
+        if asked is not None:
+            self._ends_asked = asked
+        return asked is not None
+
     def end_offsets(self, partition: int) -> tuple[int, int] | None:
         """(the offset that reading began at, the one after the last record) of ``partition``.
 
-        As of the last fetch. None as long as nothing was fetched, and after a pause until
-        the brokers were asked: what was fetched before it is old.
+        As of the last fetch, or of the last :meth:`ask_ends`. None as long as nothing was
+        fetched, and after a pause until the brokers were asked: what was fetched before it
+        is old.
         """
         if self._ends_asked is None or partition in self._held:
             return None

@@ -9,6 +9,7 @@ from consumer.clock import Clock
 from consumer.config.environment import host_name
 from consumer.config.model import Config
 from consumer.config.series import registry_settings
+from consumer.errors import ConfigError, Problem
 from consumer.flusher import Flusher, TickSink
 from consumer.kafka.admin import Admin
 from consumer.kafka.client import StoppedError
@@ -87,7 +88,14 @@ def member_properties(config: Config, group: str) -> dict[str, str]:
 
 
 def _log_seam(config: Config, overrides: Overrides, around: Around) -> LogSeam:
-    """The seam of ``exactly_once``. Raises :class:`StoppedError` without its topics."""
+    """The seam of ``exactly_once``. Raises :class:`StoppedError` without its topics.
+
+    Brokers cannot tell a member without a name that was thought dead from a reader of old
+    that is in no group, so members have names.
+    """
+    if not config.kafka.group_instance_id:
+        text = "expected a name of this worker alone; exactly_once has no nameless members"
+        raise ConfigError([Problem("kafka.group_instance_id", text)])
     shards = _shards(config)
     transactions = _transactions(config)
     base_ms = base_ms_of(overrides.tenants)

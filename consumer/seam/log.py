@@ -192,19 +192,16 @@ class LogSeam:
         return True
 
     def _moved(self, lanes: Lanes) -> Iterator[tuple[int, Resumption]]:
-        """The lanes that read something, or that entered a tick, since the last commit."""
+        """The lanes whose time has passed since the last commit, or that are new.
+
+        What expired in that time is among the deltas, so it must not expire again.
+        """
         for lane, state in lanes.items():
-            if state.rebuilds_until is not None:
-                continue
             now, told = state.resumption(), self._told.get(lane)
-            if now is None:
-                continue
-            if (
-                told is None
-                or now.next_offset != told.next_offset
-                or now.clock_ms // self._base_ms != told.clock_ms // self._base_ms
-            ):
-                yield lane, now
+            if state.rebuilds_until is None and now is not None:
+                is_same = told is not None and told.next_offset == now.next_offset
+                if not is_same or told is None or told.clock_ms != now.clock_ms:
+                    yield lane, now
 
     def _records(self, moved: Mapping[int, Resumption]) -> Iterator[PlacedRecord]:
         topic = self._settings.deltas_topic

@@ -90,6 +90,7 @@ class SimSource:
         self._listener = listener
         self._positions: dict[int, int] = {}
         self._began: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
         self._held: frozenset[int] = frozenset()
         self._is_paused = False
         self._join()
@@ -109,10 +110,16 @@ class SimSource:
                 read += came
         return read
 
+    def ask_ends(self) -> bool:
+        self._ends = {p: len(self._logs[p]) for p in self._positions}
+        return True
+
     def end_offsets(self, partition: int) -> tuple[int, int] | None:
+        """As they were when the brokers were asked last, or when something was read."""
         if partition in self._held:
             return None
-        return self._began[partition], len(self._logs[partition])
+        known = max(self._ends.get(partition, 0), self._positions[partition])
+        return self._began[partition], known
 
     def pause(self) -> None:
         self._is_paused = True

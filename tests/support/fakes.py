@@ -108,6 +108,10 @@ class FakeSource:
         """Give nothing of these partitions."""
         self.held = frozenset(partitions)
 
+    def ask_ends(self) -> bool:
+        """The ends are known at any time."""
+        return True
+
     def end_offsets(self, partition: int) -> tuple[int, int] | None:
         """As far as records were given."""
         first, end = self.ends.get(partition, (0, 0))
