@@ -11,16 +11,23 @@ from numpy.typing import NDArray
 
 from consumer.registry.state import family_header, family_of
 from consumer.seam.columns import Columns, FormatError, pack, unpack
+from processors.batch import EMPTY
 from processors.delta import DeltaFrame, Schema
 from processors.sparse import Cells, Exemplars
+
+_FIRST_CODE = EMPTY + 1
+"""Codes before it are "no label" (see :class:`processors.delta.DeltaFrame`)."""
 
 
 def encode_frame(tick_ms: int, frame: DeltaFrame) -> bytes:
     """A frame of one tick. Its strings are those it uses; its rows are in order of appearance."""
-    used, codes = np.unique(frame.labels, return_inverse=True)
+    used = np.unique(frame.labels)
+    used = used[used > EMPTY]
+    codes = np.zeros(int(frame.labels.max(initial=EMPTY)) + 1, np.uint32)
+    codes[used] = np.arange(len(used)) + _FIRST_CODE
     columns: dict[str, NDArray[Any]] = {
         "tenant": frame.tenant,
-        "labels": codes.reshape(frame.labels.shape).astype(np.uint32),
+        "labels": codes[frame.labels],
         "spans": frame.spans_of_rows(),
     }
     for index, values in enumerate(frame.values):
@@ -37,7 +44,7 @@ def encode_frame(tick_ms: int, frame: DeltaFrame) -> bytes:
         "schema": schema_header(frame.schema),
         "info": frame.is_info,
         "tenants": frame.tenants,
-        "strings": [frame.strings[code] for code in used.tolist()],
+        "strings": ["", "", *(frame.strings[code] for code in used.tolist())],
     }
     return pack(header, columns)
 
