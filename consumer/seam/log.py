@@ -164,9 +164,12 @@ class LogSeam:
         self._owner.close()
 
     def _commit(self, lanes: Lanes) -> bool:
-        """Deltas, progress and offsets as one; whether that worked."""
+        """Deltas, progress and offsets as one; whether that worked.
+
+        Not while lanes are to be read again: they stand behind deltas that are void.
+        """
         self._committed_ms = self._clock.now_ms()
-        if not self._is_safe():
+        if self.must_begin_again or not self._is_safe():
             return False
         moved = dict(self._moved(lanes))
         records = self._records(moved)

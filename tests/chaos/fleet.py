@@ -24,7 +24,7 @@ REVIVAL_S = (0.2, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What all workers of a fleet have in common. ``name`` is a label of their series."""
+    """What all workers of a fleet have in common. ``name`` is among those of one topic."""
 
     folder: Path
     name: str
@@ -40,6 +40,11 @@ class Scene:
     def group(self) -> str:
         """The consumer group of the workers."""
         return f"{self.topic}-{self.name}"
+
+    @property
+    def stage(self) -> str:
+        """The label ``stage`` of all their series."""
+        return self.group
 
     def config(self, member: str, port: int) -> dict[str, Any]:
         """The configuration of one worker."""
@@ -59,7 +64,7 @@ class Scene:
                 "processor": {"service_graphs": {"wait": f"{self.wait_ms}ms"}},
                 "registry": {
                     "collection_interval": f"{self.interval_ms}ms",
-                    "external_labels": {"stage": self.name},
+                    "external_labels": {"stage": self.stage},
                     "inject_tenant_id_as": "tenant",
                 },
                 "storage": {

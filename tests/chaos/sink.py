@@ -72,7 +72,11 @@ class Sink:
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         """Do with a request what the trouble of this moment is."""
-        body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
+        length = int(request.headers.get("Content-Length", 0))
+        body = request.rfile.read(length)
+        if len(body) < length:  # its sender was killed
+            request.close_connection = True
+            return
         trouble = self.trouble
         if trouble is Trouble.UNAVAILABLE:
             _reply(request, 503, b"down for a while")

@@ -106,7 +106,7 @@ def judge_totals(truth: Truth, found: Iterable[History]) -> Verdict:
     for history in found:
         verdict.series += 1
         verdict.resets += history.lives() - 1
-        totals[series_of(history)] += history.gained()
+        totals[series_of(history)] += _gained(history)
     for series in totals.keys() - truth.gains.keys():
         verdict.extra_series += 1
         verdict.note(f"extra: {series}")
@@ -114,6 +114,15 @@ def judge_totals(truth: Truth, found: Iterable[History]) -> Verdict:
         verdict.missing_series += series not in totals
         _judge_final(verdict, series, totals.get(series, 0.0), true)
     return verdict
+
+
+def _gained(history: History) -> float:
+    """What was counted over all lives of the counter, whether their zero samples are there or not.
+
+    The zero of a life that begins before the last one's newest sample is refused.
+    """
+    values = [0.0, *(value for _, value in history.samples)]
+    return sum(after - before if after >= before else after for before, after in pairwise(values))
 
 
 def judge_likeness(undisturbed: Sequence[History], found: Sequence[History]) -> Counter[str]:
