@@ -1,12 +1,14 @@
 """Files of OTLP records, as the OpenTelemetry Collector's file exporter writes them.
 
 Either JSON lines, or protobuf messages each preceded by its length in 4 bytes, big-endian.
-JSON that goes over several lines, as people write it, is one record.
+JSON that goes over several lines, as people write it, is one record. Beside a file there may
+be one with the places of its records in Kafka: :func:`places_of`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
@@ -29,6 +31,39 @@ def read_records(path: Path) -> tuple[bool, list[bytes]]:
         raise InputError(f"{path}: the file is empty")
     is_json = content.lstrip()[:1] == b"{"
     return is_json, list(_lines(content) if is_json else _messages(path, content))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record stands in its topic, and its timestamp."""
+
+    time_ms: int
+    partition: int
+    offset: int
+
+
+def places_of(path: Path) -> Sequence[Place] | None:
+    """The places of the records of ``path``, ``None`` where nobody wrote them down.
+
+    Raises :class:`InputError` where they make no sense.
+    """
+    beside = places_file(path)
+    if not beside.exists():
+        return None
+    try:
+        return [Place(**orjson.loads(line)) for line in _lines(beside.read_bytes())]
+    except (orjson.JSONDecodeError, TypeError) as error:
+        raise InputError(f"{beside}: expected a place of a record in each line: {error}") from error
+
+
+def places_file(path: Path) -> Path:
+    """Beside ``path``."""
+    return path.with_name(f"{path.name}.places")
+
+
+def as_places(places: Sequence[Place]) -> bytes:
+    """What :func:`places_of` reads."""
+    return b"".join(orjson.dumps(place) + b"\n" for place in places)
 
 
 def as_file(values: Sequence[bytes], *, is_json: bool) -> bytes:

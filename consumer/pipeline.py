@@ -117,9 +117,10 @@ class Pipeline:
             self._projection = projection
             self.decoder = self._open_with(projection)
 
-    def read_with(self, open_with: OpenDecoder) -> None:
-        """Decode what comes from now on otherwise."""
+    def read_with(self, open_with: OpenDecoder, *, has_slack: bool) -> None:
+        """Decode what comes from now on otherwise, with slack or without."""
         self._open_with = open_with
+        self._has_slack = has_slack
         self.decoder = open_with(self._projection or Projection())
 
     def push(self, records: RawRecords) -> Outcome:

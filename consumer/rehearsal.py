@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -15,17 +15,17 @@ from consumer.config.series import registry_settings
 from consumer.config.tenants import SettingsByTenant, settings_by_tenant
 from consumer.decode import Decoder, Encoding, Failure, RawRecords, open_decoder
 from consumer.errors import InputError
-from consumer.otlp_files import read_records
+from consumer.otlp_files import Place, places_file, places_of, read_records
 from consumer.pipeline import OpenPlan, Outcome, Pipeline
 from consumer.plans import Plan
 from consumer.registry import Registry
 from processors.batch import Projection
 
 LANE = 0
-"""Files have no partitions: all records are of one lane."""
+"""Of all records whose partition is not known."""
 
 TIME_MS = 0
-"""Files carry no record time: all records are of one moment, and no slack applies."""
+"""Of all records whose time is not known: they are of one moment, and no slack applies."""
 
 OpenEncoded: TypeAlias = Callable[[Encoding, Projection], Decoder]
 """Opens a decoder of an encoding that reads what is asked for."""
@@ -35,8 +35,8 @@ class Rehearsal:
     """What a worker would make of files, pushed one after the other.
 
     ``encoding`` None means that of the configuration for binary files; JSON lines are
-    OTLP/JSON in any case. All files are of the default tenant. The registry keeps to the
-    limits.
+    OTLP/JSON in any case. All files are of the default tenant. Records of which the places
+    are known have their own times and lanes. The registry keeps to the limits.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Rehearsal:
             partial(open_with, self._encoding), tenants, has_slack=False, open_plan=open_plan
         )
         self.registry = registry_of(config, tenants)
+        self._lanes = {LANE}
 
     def push(self, path: Path) -> Outcome:
         """Push the records of ``path``; tell on standard error which cannot be decoded.
@@ -63,17 +64,10 @@ class Rehearsal:
         """
         is_json, values = read_records(path)
         encoding = Encoding.OTLP_JSON if is_json else self._encoding
-        self.pipeline.read_with(partial(self._open_with, encoding))
-        count = len(values)
-        outcome = self.pipeline.push(
-            RawRecords(
-                values=values,
-                tenants=(self._tenant,),
-                tenant=np.zeros(count, np.uint32),
-                time_ms=np.full(count, TIME_MS, np.int64),
-                lane=np.full(count, LANE, np.uint32),
-            )
-        )
+        records = self._records(path, values)
+        self._lanes.update(records.lane.tolist())
+        self.pipeline.read_with(partial(self._open_with, encoding), has_slack=is_timed(records))
+        outcome, count = self.pipeline.push(records), len(values)
         if len(outcome.failures) == count and not outcome.spans.total():
             raise InputError(f"{path}: no record can be decoded; {_text(outcome.failures[0])}")
         for failure in outcome.failures:
@@ -83,9 +77,35 @@ class Rehearsal:
 
     def close(self) -> Outcome:
         """Give up the halves of edges that wait, as if their time had run out."""
-        outcome = self.pipeline.close(LANE)
-        self.registry.fold(outcome.frames, TIME_MS)
+        outcome = Outcome()
+        for lane in sorted(self._lanes):
+            closed = self.pipeline.close(lane)
+            self.registry.fold(closed.frames, TIME_MS)
+            outcome.frames += closed.frames
+            outcome.used += closed.used
+            outcome.discarded += closed.discarded
         return outcome
+
+    def _records(self, path: Path, values: Sequence[bytes]) -> RawRecords:
+        """``values`` with their places, where those are known; partition 0 is lane 1."""
+        count = len(values)
+        places = places_of(path) or [Place(TIME_MS, LANE - 1, 0)] * count
+        if len(places) != count:
+            raise InputError(
+                f"{places_file(path)}: {len(places)} places, but {path} has {count} records"
+            )
+        return RawRecords(
+            values=values,
+            tenants=(self._tenant,),
+            tenant=np.zeros(count, np.uint32),
+            time_ms=np.array([place.time_ms for place in places], np.int64),
+            lane=np.array([place.partition + 1 for place in places], np.uint32),
+        )
+
+
+def is_timed(records: RawRecords) -> bool:
+    """Whether the times of ``records`` are known."""
+    return bool(records.time_ms.any())
 
 
 def registry_of(config: Config, tenants: SettingsByTenant | None = None) -> Registry:

@@ -53,7 +53,7 @@ def hints(
 
 
 def _about_slack(span: SeenSpan, spans: SeenSpans, slack_ms: int) -> Iterator[Hint]:
-    before_ns = spans.before_record_ns(span)
+    before_ns = 0 if span.record_ms else spans.before_record_ns(span)
     if before_ns > slack_ms * _NS_PER_MS:
         yield Hint(
             f"it ended {_seconds(before_ns)} before the last span of its record; a worker discards "
@@ -64,7 +64,8 @@ def _about_slack(span: SeenSpan, spans: SeenSpans, slack_ms: int) -> Iterator[Hi
 def _about_wait(client: SeenSpan, server: SeenSpan, wait_ms: int) -> Iterator[Hint]:
     apart_ns = abs(client.end_ns - server.end_ns)
     is_one_record = (client.file, client.record) == (server.file, server.record)
-    if apart_ns > wait_ms * _NS_PER_MS and not is_one_record:
+    is_known = is_one_record or client.record_ms or server.record_ms
+    if apart_ns > wait_ms * _NS_PER_MS and not is_known:
         yield Hint(
             f"it ended {_seconds(apart_ns)} apart from the client's span; a worker pairs them only "
             f"if their records were written within {format_duration(wait_ms)}"
@@ -101,7 +102,7 @@ def _about_parent(span: SeenSpan, spans: SeenSpans, findings: Findings) -> Hint:
             f"parent is {parent.kind}",
         )
     end = _end(parent, findings)
-    text = f"its parent {_called(parent)} is in the input, but {end.text}"
+    text = f"its parent {_called(parent)} is in the input, but {end.text}{_apart(span, parent)}"
     return Hint(text, f"parent {end.cause}")
 
 
@@ -118,7 +119,8 @@ def _about_children(span: SeenSpan, spans: SeenSpans, findings: Findings) -> Hin
             f"child is {kinds}",
         )
     end = _end(servers[0], findings)
-    text = f"{_called(servers[0])} names it as its parent, but {end.text}"
+    apart = _apart(span, servers[0])
+    text = f"{_called(servers[0])} names it as its parent, but {end.text}{apart}"
     return Hint(text, f"child {end.cause}")
 
 
@@ -137,6 +139,13 @@ def _end(span: SeenSpan, findings: Findings) -> Hint:
     if finding.is_used:
         return Hint("the two did not meet", "met another")
     return Hint(f"that was discarded: {finding.reason}", f"discarded: {finding.reason}")
+
+
+def _apart(span: SeenSpan, other: SeenSpan) -> str:
+    """How far apart the records of two spans were written, where that is known."""
+    if not span.record_ms or not other.record_ms:
+        return ""
+    return f"; their records were written {abs(span.record_ms - other.record_ms) / 1_000:g} s apart"
 
 
 def _seconds(nanos: int) -> str:

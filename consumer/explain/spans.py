@@ -28,6 +28,8 @@ class SeenSpan:
     number: int
     file: str
     record: int
+    record_ms: int
+    """The timestamp of the record; 0 where it is not known."""
     tenant: str
     trace_id: str
     span_id: str
@@ -120,17 +122,20 @@ def numbers_of(batch: SpanBatch) -> NDArray[np.uint32]:
 def _seen(batch: SpanBatch, file: str, first: int) -> Iterator[SeenSpan]:
     text = batch.strings.text
     columns = (
-        batch.record, batch.tenant(), batch.trace_id, batch.span_id, batch.parent_id,
-        batch.is_root, batch.name, batch.kind, batch.status, batch.service(),
+        batch.record, batch.records.time_ms[batch.record], batch.tenant(),
+        batch.trace_id, batch.span_id, batch.parent_id, batch.is_root,
+        batch.name, batch.kind, batch.status, batch.service(),
         batch.start_ns, batch.end_ns,
     )  # fmt: skip
     rows = zip(*(column.tolist() for column in columns), strict=True)
     for number, row in enumerate(rows, first):
-        record, tenant, trace, own, parent, is_root, name, kind, status, service, start, end = row
+        record, record_ms, tenant, trace, own, parent, is_root, *of_span = row
+        name, kind, status, service, start, end = of_span
         yield SeenSpan(
             number=number,
             file=file,
             record=record,
+            record_ms=record_ms,
             tenant=batch.records.tenants[tenant],
             trace_id="".join(f"{part:016x}" for part in trace),
             span_id=f"{own:016x}",

@@ -16,7 +16,7 @@ from consumer.config.tenants import SettingsByTenant, TenantSettings
 from consumer.decode import Decoded, Decoder, RawRecords
 from consumer.pipeline import Pipeline
 from consumer.registry import Registry
-from consumer.rehearsal import LANE, TIME_MS
+from consumer.rehearsal import TIME_MS, is_timed
 from processors.batch import Projection, SpanBatch
 
 
@@ -86,12 +86,16 @@ class Replay:
         """Everything that ``settings`` would make of all spans, or of ``parts``; no limits."""
         played = self._parts if parts is None else parts
 
-        def open_with(_projection: Projection) -> Decoder:
-            return _Played(played)
+        decoder = _Played(played)
 
-        pipeline = Pipeline(open_with, SettingsByTenant(settings), has_slack=False)
+        def open_with(_projection: Projection) -> Decoder:
+            return decoder
+
+        pipeline = Pipeline(open_with, SettingsByTenant(settings))
         registry = Registry(self._settings, started_ms=TIME_MS)
         for part in played:
+            pipeline.read_with(open_with, has_slack=is_timed(part.records))
             registry.fold(pipeline.push(part.records).frames, TIME_MS)
-        registry.fold(pipeline.close(LANE).frames, TIME_MS)
+        for lane in sorted({lane for part in played for lane in part.records.lane.tolist()}):
+            registry.fold(pipeline.close(lane).frames, TIME_MS)
         return registry

@@ -16,7 +16,7 @@ from consumer.config.blocks import KafkaConfig
 from consumer.errors import InputError
 from consumer.kafka.client import IncomingRecord
 from consumer.kafka.intake import IntakeSettings, take_in
-from consumer.otlp_files import as_file
+from consumer.otlp_files import Place, as_file, as_places, places_file
 
 
 class Reader(Protocol):
@@ -44,14 +44,15 @@ class Wanted:
 def run_capture(
     kafka: KafkaConfig, reader: Reader, wanted: Wanted, file: Path, echo: Callable[[str], None]
 ) -> None:
-    """Write ``file``, which must not exist yet, and say what is in it.
+    """Write ``file``, which must not exist yet, with the places beside it; say what is in it.
 
     Each partition gives an equal share of the records, which then stand in the order of
     their timestamps. Raises :class:`InputError` for a file that cannot be written, and where
     there is no record.
     """
-    if file.exists():
-        raise InputError(f"{file}: it exists already")
+    for each in (file, places_file(file)):
+        if each.exists():
+            raise InputError(f"{each}: it exists already")
     shares = _shares(reader.bounds(), wanted.records)
     settings = IntakeSettings.of(kafka)
     records = [
@@ -64,8 +65,10 @@ def run_capture(
         raise InputError(f"topic {reader.topic}: no record{of_tenant} in what was read")
     records.sort(key=lambda record: (record.time_ms, record.partition, record.offset))
     values = [record.value for record in records]
+    places = [Place(record.time_ms, record.partition, record.offset) for record in records]
     try:
         file.write_bytes(as_file(values, is_json=kafka.encoding == "otlp_json"))
+        places_file(file).write_bytes(as_places(places))
     except OSError as error:
         raise InputError(f"{file}: {error.strerror}") from error
     partitions = {record.partition for record in records}

@@ -17,6 +17,7 @@ from consumer.config.tenants import settings_by_tenant
 from consumer.errors import InputError
 from consumer.explain import run_explain
 from consumer.explain.reasons import words_for
+from consumer.otlp_files import Place, as_places, places_file
 from tests.support import otlp
 from tests.support.graphs import CLIENT, CONSUMER, INTERNAL, PRODUCER, SERVER, WILD, GraphRecord
 from tests.support.graphs import half as half_of
@@ -58,6 +59,15 @@ class Case:
         output = io.StringIO()
         run_explain(load_config(path, environ={}), [self.file], output=output, **asked)
         return output.getvalue()
+
+    def place(self, *times_s: float) -> None:
+        """Say when each record was written, in seconds after the spans began."""
+        start_ms = otlp.START_NS // 1_000_000
+        places = [
+            Place(start_ms + round(at_s * 1_000), number % 2, number)
+            for number, at_s in enumerate(times_s)
+        ]
+        places_file(self.file).write_bytes(as_places(places))
 
     def lines(self, *parts: ResourceSpans, **asked: Any) -> list[dict[str, Any]]:
         told = self.told(*parts, as_json=True, **asked)
@@ -269,6 +279,31 @@ def test_spans_that_end_long_before_their_record_may_be_outside_the_slack(case: 
     assert hint.startswith("it ended 59.95 s before the last span of its record; ")
     assert hint.endswith("what ended more than 30s before its record was written")
     assert last["hints"] == []
+
+
+def test_where_record_times_are_known_the_slack_counts(case: Case) -> None:
+    case.place(20, 40)
+    early, late = case.lines(half("a", SERVER, 1), half("a", SERVER, 2))
+    assert list(early["processors"]) == ["span-metrics", "service-graphs"]
+    assert list(late["processors"]) == ["all"]
+    assert late["processors"]["all"]["reason"] == "outside_metrics_ingestion_slack"
+
+
+def test_where_record_times_are_known_halves_wait_no_longer_than_they_would(case: Case) -> None:
+    parts = [half("a", CLIENT, 1), half("z", CLIENT, 9), half("b", SERVER, 2, 1)]
+    case.place(0, 0, 9)
+    assert case.graph(*parts)[2]["edges"]
+    case.place(0, 0, 12)
+    client, _, server = case.graph(*parts)
+    assert (client["reason"], server["reason"]) == ("unpaired_client", "unpaired_server")
+    [hint] = server["hints"]
+    assert hint.endswith("discarded: unpaired_client; their records were written 12 s apart")
+
+
+def test_places_of_other_records_are_refused(case: Case) -> None:
+    case.place(0)
+    with pytest.raises(InputError, match=r"spans.otlp.places: 1 places, but .* has 2 records"):
+        case.told(half("a", SERVER, 1), half("a", SERVER, 2))
 
 
 def test_spans_whose_sender_wants_no_metrics_reach_no_processor(case: Case) -> None:

@@ -15,6 +15,7 @@ from consumer.config.load import load_config
 from consumer.decode import Encoding
 from consumer.forecast import run_forecast
 from consumer.forecast.keys import attribute_keys
+from consumer.otlp_files import Place, as_places, places_file
 from consumer.preview import run_preview
 from tests.support import otlp
 from tests.support.graphs import CLIENT, SERVER, half
@@ -163,6 +164,15 @@ def test_values_that_are_replaced_leave_as_many_series_as_one_value_makes(spans:
     told = spans.forecast({"max_cardinality_per_label": 7})
     assert told["limits"]["series_with_their_values_replaced"] == told["series"]
     assert "no label has more values" in spans.tables({"max_cardinality_per_label": 7})
+
+
+def test_record_times_count_where_they_are_known(spans: Input) -> None:
+    untimed = spans.series()
+    start_ms = otlp.START_NS // 1_000_000
+    places = [Place(start_ms + 40_000 * (number > 1), 0, number) for number in range(len(PARTS))]
+    places_file(spans.file).write_bytes(as_places(places))
+    told = spans.forecast()
+    assert told["series"] == spans.series() < untimed
 
 
 def test_the_first_half_tells_whether_the_input_is_enough(spans: Input) -> None:

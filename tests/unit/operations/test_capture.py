@@ -14,7 +14,7 @@ from consumer.errors import InputError
 from consumer.kafka.client import IncomingRecord, OutgoingRecord, RecordWriter, mock_cluster
 from consumer.kafka.reader import TopicReader
 from consumer.operations.capture import Wanted, run_capture
-from consumer.otlp_files import as_file, read_records
+from consumer.otlp_files import as_file, places_of, read_records
 
 TIME_MS = 1_767_225_600_000
 
@@ -63,6 +63,10 @@ def test_the_newest_of_each_partition_are_written_in_the_order_of_time(tmp_path:
     read, said = captured(file, topic, Wanted(4))
     assert read == (False, [b"1/0", b"1/1", b"0/1", b"0/2"])
     assert topic.asked == {0: (1, 3), 1: (0, 2)}
+    places = places_of(file)
+    assert places is not None
+    assert [(each.partition, each.offset) for each in places] == [(1, 0), (1, 1), (0, 1), (0, 2)]
+    assert [each.time_ms - TIME_MS for each in places] == [2_000, 3_000, 4_000, 9_000]
     assert said == (
         f"{file}: 4 records of 2 partitions, "
         "written to Kafka from 2026-01-01T00:00:02Z to 2026-01-01T00:00:09Z"
@@ -102,6 +106,9 @@ def test_nothing_is_overwritten_and_nothing_is_made_of_nothing(tmp_path: Path) -
     with pytest.raises(InputError, match="it exists already"):
         captured(file, FakeTopic([record(0, 0)]), Wanted(9))
     assert file.read_bytes() == b"mine"
+    (tmp_path / "other.places").write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"other\.places: it exists already"):
+        captured(tmp_path / "other", FakeTopic([record(0, 0)]), Wanted(9))
 
 
 @pytest.mark.parametrize("values", [[b""], [b"a", b"\n", b"ccc"]])
