@@ -18,6 +18,8 @@ from consumer.page.tenant import TenantTraffic
 from consumer.remote_write.series import SeriesBlock, Tick
 
 MAX_TENANTS = 20
+FORGET_MS = 900_000
+"""A tenant without a tick for so long is not shown any more: its series have ended."""
 
 _Seen = TypeVar("_Seen")
 
@@ -45,6 +47,8 @@ class Traffic:
         self._tenants: dict[str, TenantTraffic] = {}
         self._series: dict[str, int] = {}
         """Of every tenant with series, followed or not."""
+        self._told_ms: dict[str, int] = {}
+        """The last tick of each of them."""
         self._wanted: OrderedDict[str, None] = OrderedDict()
         self._strings: Sequence[str] = ()
         self._parts: dict[str, Tick] = {}
@@ -91,10 +95,15 @@ class Traffic:
         When the strings are other ones, nothing can be added to what waits.
         """
         strings = _strings(tick.tenants)
+        complete: dict[tuple[int, int], dict[str, Sequence[SeriesBlock]]] = {}
         for tenant, waiting in list(self._parts.items()):
             is_later = tenant in tick.tenants and waiting.time_ms != tick.time_ms
-            if is_later or strings is not _strings(waiting.tenants):
-                yield self._parts.pop(tenant)
+            old_strings = _strings(waiting.tenants)
+            if is_later or strings is not old_strings:
+                same = complete.setdefault((waiting.time_ms, id(old_strings)), {})
+                same.update(self._parts.pop(tenant).tenants)
+        for (time_ms, _), tenants in complete.items():
+            yield Tick(time_ms, tenants)
         for tenant, blocks in tick.tenants.items():
             if blocks:
                 waiting = self._parts.get(tenant, Tick(tick.time_ms, {tenant: ()}))
@@ -103,14 +112,21 @@ class Traffic:
 
     def _take(self, tick: Tick) -> None:
         for tenant, blocks in tick.tenants.items():
-            self._series[tenant] = sum(len(block) for block in blocks)
+            if blocks:
+                self._series[tenant] = sum(len(block) for block in blocks)
+                self._told_ms[tenant] = max(tick.time_ms, self._told_ms.get(tenant, 0))
+        self._forget()
         self._choose()
         self._rename(tick)
         for tenant, traffic in self._tenants.items():
             blocks = tick.tenants.get(tenant, ())
             if blocks:
                 traffic.take(blocks, tick.time_ms)
-        self._series = {tenant: series for tenant, series in self._series.items() if series}
+
+    def _forget(self) -> None:
+        oldest_ms = max(self._told_ms.values(), default=0) - FORGET_MS
+        for tenant in [name for name, told_ms in self._told_ms.items() if told_ms < oldest_ms]:
+            del self._told_ms[tenant], self._series[tenant]
 
     def _choose(self) -> None:
         """Follow those that were asked for and the largest; forget the others."""

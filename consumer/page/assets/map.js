@@ -167,8 +167,9 @@ export class ServiceMap {
       made.body.setAttribute("r", r);
     }
     made.halo.setAttribute("r", (radius + 5).toFixed(1));
-    made.name.setAttribute("y", (radius + 14).toFixed(1));
-    made.figures.setAttribute("y", (radius + 26).toFixed(1));
+    const foot = made.rim ? radius * 1.22 : radius;
+    made.name.setAttribute("y", (foot + 14).toFixed(1));
+    made.figures.setAttribute("y", (foot + 26).toFixed(1));
     const parts = [svg("tspan", {}, `${rate(node.rate)}/s`)];
     if (node.error_share) parts.push(svg("tspan", { class: grade(node.error_share), dx: 5 }, percent(node.error_share)));
     made.figures.replaceChildren(...parts);

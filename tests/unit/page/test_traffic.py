@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from consumer.page.graph import Layouts
-from consumer.page.traffic import MAX_TENANTS, Traffic
+from consumer.page.traffic import FORGET_MS, MAX_TENANTS, Traffic
 from consumer.page.views import traffic_view
 from consumer.remote_write.series import MetricType, SeriesBlock, Tick
 from tests.support.shown_shops import ShownShops
@@ -195,3 +195,13 @@ def test_parts_with_other_strings_are_ticks_of_their_own() -> None:
     traffic.take(Tick(20_000, {"a": [block(200)]}))
     traffic.take(Tick(20_000, {"b": [block(1, strings=["", "", "web"])]}))
     assert view(traffic, "a")["history"]["rate"].tolist() == [10.0, 10.0]
+
+
+def test_a_tenant_whose_series_have_ended_is_forgotten_after_a_while() -> None:
+    traffic = Traffic()
+    traffic.take(Tick(1_000, {"gone": [block(1)], "here": [block(1)]}))
+    traffic.take(Tick(1_000 + FORGET_MS, {"gone": [], "here": [block(2)]}))
+    assert traffic.knows("gone")
+    traffic.take(Tick(1_001 + FORGET_MS, {"here": [block(3)]}))
+    assert not traffic.knows("gone")
+    assert [row.tenant for row in traffic.rows()] == ["here"]
