@@ -151,6 +151,7 @@ def _endpoint(
         password_file=login_file,
         oauth2=_oauth2(entry.oauth2, secrets) if entry.oauth2 else None,
         tls=_tls(entry.tls_config, secrets) if entry.tls_config else None,
+        follow_redirects=entry.follow_redirects,
         proxy_url=entry.proxy_url.get_secret_value() if entry.proxy_url else None,
         relabel=tuple(Rule(**rule.model_dump()) for rule in entry.write_relabel_configs),
         message=Message(entry.protobuf_message),

@@ -274,6 +274,8 @@ class RemoteWriteConfig(Block):
     """Log in with a token that is fetched with client credentials."""
     tls_config: TlsConfig | None = None
     """How an https address is trusted, and who we are to it."""
+    follow_redirects: bool = True
+    """Follow 307 and 308 on the same host, and from its http to its https; no others."""
     proxy_url: Annotated[SecretStr, AfterValidator(_check_proxy)] | None = None
     """The proxy to go through; it may hold user and password."""
     write_relabel_configs: tuple[RelabelConfig, ...] = ()

@@ -23,7 +23,6 @@ _ENDPOINT_NOT_YET: Mapping[str, object] = {
     "proxy_from_environment": False,
     "proxy_connect_header": {},
     "http_headers": {},
-    "follow_redirects": True,
     "enable_http2": False,
     "round_robin_dns": False,
     "sigv4": {},

@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from http.client import HTTPException
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError
@@ -30,6 +30,7 @@ from consumer.remote_write.login import Login
 from consumer.remote_write.request import EncodedRequest, Message
 
 _MAX_ERROR_BYTES = 1024
+_MAX_HOPS = 2
 _MAX_BODY_BYTES = 64 * 1024
 _WRITTEN = "X-Prometheus-Remote-Write-%s-Written"
 # Statuses that receivers give to a whole request for the sake of a part of it: a sample out
@@ -133,24 +134,40 @@ class Client:
         made = self._headers
         try:
             headers = made.of(tenant, request.message, attempt)
-            if not made.log_in(tenant):
+            if not (logs_in := made.logs_in(tenant)):
                 headers |= self._login.headers()
         except ValueError as error:
             return Rejected("invalid_tenant", str(error), answered=False)
         except CredentialError as error:
             return Retry(Trouble.NETWORK, self._login.redact(str(error)))
-        outcome = self._post(request, headers, is_first=not attempt)
+        outcome = self._post(request, headers, may_log_in_again=not (attempt or logs_in))
         secrets = made.secrets(tenant)
         if secrets and not isinstance(outcome, Delivered):
             return replace(outcome, text=redact(outcome.text, secrets))
         return outcome
 
-    def _post(self, request: EncodedRequest, headers: dict[str, str], *, is_first: bool) -> Outcome:
+    def _post(
+        self, request: EncodedRequest, headers: dict[str, str], *, may_log_in_again: bool
+    ) -> Outcome:
         try:
+            response = self._answer(request.body, headers)
+        except Urllib3TimeoutError as error:
+            return Retry(Trouble.TIMEOUT, self._text(error))
+        except (HTTPError, HTTPException, OSError) as error:
+            return Retry(Trouble.NETWORK, self._text(error))
+        if response.status == 401 and may_log_in_again and self._login.refused():
+            self._read(response)
+            return Retry(Trouble.NETWORK, "HTTP 401: another token is fetched")
+        return self._outcome(response, request.message)
+
+    def _answer(self, body: bytes, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        """The answer to ``body``, a redirection or two later; a permanent one is remembered."""
+        url = self._url
+        for hops in range(_MAX_HOPS + 1):
             response = self._pool.request(
                 "POST",
-                self._url,
-                body=request.body,
+                url,
+                body=body,
                 headers=headers,
                 timeout=self._timeout,
                 retries=False,
@@ -158,14 +175,14 @@ class Client:
                 preload_content=False,
                 decode_content=False,
             )
-        except Urllib3TimeoutError as error:
-            return Retry(Trouble.TIMEOUT, self._text(error))
-        except (HTTPError, HTTPException, OSError) as error:
-            return Retry(Trouble.NETWORK, self._text(error))
-        if response.status == 401 and is_first and self._login.refused():
+            onward = redirected(url, response) if self._endpoint.follow_redirects else None
+            if onward is None or hops == _MAX_HOPS:
+                break
             self._read(response)
-            return Retry(Trouble.NETWORK, "HTTP 401: another token is fetched")
-        return self._outcome(response, request.message)
+            if response.status == 308 and url == self._url:
+                self._url = onward
+            url = onward
+        return response
 
     def close(self) -> None:
         """Close idle connections."""
@@ -234,6 +251,22 @@ class Client:
 
     def _text(self, error: Exception) -> str:
         return self._login.redact(f"{type(error).__name__}: {error!s:.1024}")
+
+
+def redirected(url: str, response: urllib3.BaseHTTPResponse) -> str | None:
+    """Where a request to ``url`` has to go instead: on the same host, or to its https.
+
+    None where the answer says nothing of that kind, and for other hosts, which must not see
+    credentials. Only 307 and 308 keep the method (RFC 9110, 15.4).
+    """
+    location = response.headers.get("Location")
+    if response.status not in (307, 308) or not location:
+        return None
+    onward = urljoin(url, location)
+    old, new = urlsplit(url), urlsplit(onward)
+    is_same = (new.scheme, new.netloc) == (old.scheme, old.netloc)
+    is_upgrade = (old.scheme, new.scheme, new.hostname) == ("http", "https", old.hostname)
+    return onward if is_same or (is_upgrade and new.username is None) else None
 
 
 def _pool(endpoint: Endpoint) -> urllib3.PoolManager:

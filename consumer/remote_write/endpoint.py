@@ -71,6 +71,7 @@ class Endpoint:
     sample_age_limit_s: float = 0.0
     metadata_interval_s: float = 60.0
     tls: TlsSettings | None = None
+    follow_redirects: bool = True
     proxy_url: str | None = field(default=None, repr=False)
     password_file: str | None = None
     bearer_token_file: str | None = None

@@ -85,7 +85,7 @@ class RequestHeaders:
         made = {name: _on_the_wire(value) for name, value in headers.values()}
         return {**made, **_PROTOCOL_HEADERS, **_MESSAGE_HEADERS[message]}
 
-    def log_in(self, tenant: str) -> bool:
+    def logs_in(self, tenant: str) -> bool:
         """Whether the tenant's own headers say who it is, so that the endpoint's login is not."""
         names = {name.strip().lower() for name in self._tenants.of(tenant)}
         return "authorization" in names

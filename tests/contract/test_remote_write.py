@@ -211,6 +211,40 @@ def test_a_rejection_is_final_and_the_next_tick_goes_on(
     assert recorder.counts["failed", "here", "acme", f"http_{status}"] == 1
 
 
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_redirection_on_the_same_host_is_followed_and_a_permanent_one_remembered(
+    status: int, receiver: Receiver, make_sender: MakeSender
+) -> None:
+    receiver.script([Reply(status=status, headers={"Location": "/elsewhere"})])
+    delivered(make_sender(), tick(1000), tick(2000))
+    assert times(receiver) == [1000, 2000]
+    paths = [request.path for request in receiver.requests]
+    last = "/elsewhere" if status == 308 else "/api/v1/write"
+    assert paths == ["/api/v1/write", "/elsewhere", last]
+
+
+@pytest.mark.parametrize(
+    "location", ["http://localhost:1/", "//127.0.0.1:1/x", "", "http://me:hush@127.0.0.1/"]
+)
+def test_a_redirection_to_another_place_is_not_followed(
+    location: str, receiver: Receiver, recorder: Recorder, make_sender: MakeSender
+) -> None:
+    receiver.script([Reply(status=308, headers={"Location": location})])
+    delivered(make_sender(), tick(1000), tick(2000))
+    assert times(receiver) == [2000]
+    assert recorder.counts["failed", "here", "acme", "http_308"] == 1
+
+
+def test_redirections_in_a_circle_end_and_none_is_followed_if_so_configured(
+    receiver: Receiver, make_sender: MakeSender
+) -> None:
+    receiver.always(Reply(status=307, headers={"Location": receiver.url}))
+    delivered(make_sender(), tick(1000))
+    assert len(receiver.requests) == 3
+    delivered(make_sender(follow_redirects=False), tick(2000))
+    assert len(receiver.requests) == 4
+
+
 def test_415_says_that_2_0_is_not_known_and_is_final_for_1_0(
     receiver: Receiver, make_sender: MakeSender, message: Message
 ) -> None:

@@ -46,6 +46,7 @@ from tests.support.remote_write_messages import (
 __all__ = ["Labels", "parse"]
 
 _STALE = struct.pack("<Q", 0x7FF0000000000002)
+_PATH = ":path"
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _HEADERS = {
@@ -97,6 +98,11 @@ class Received:
     at_s: float
     starts: Mapping[Labels, Start] = field(default_factory=dict)
     metadata: Mapping[str, tuple[int, str, str]] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """Where it was sent to."""
+        return self.headers[_PATH]
 
     @property
     def is_v2(self) -> bool:
@@ -337,7 +343,7 @@ class _Connection(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Take one request and do what the reply says."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        reply = self.server.receive(self.command, dict(self.headers), body)
+        reply = self.server.receive(self.command, {**self.headers, _PATH: self.path}, body)
         if reply.delay_s and self.server.closing.wait(reply.delay_s):
             return
         with suppress(OSError):
