@@ -152,12 +152,13 @@ def group(columns: Sequence[Buffer]) -> tuple[bytes, bytes]:
     than described.
     """
 
-def greatest(cell: Buffer, values: Buffer) -> bytes:
-    """Find the rows with the greatest value of their cell, ordered by cell, then row (int64).
+def greatest(cell: Buffer, values: Buffer) -> tuple[bytes, bytes]:
+    """Find the first row with the greatest value of each cell, ordered by cell (int64).
 
-    ``cell`` (int64, from 0 up) and ``values`` (float64) are contiguous; rows of NaN are left
-    out. Takes memory for the greatest cell. Raises :class:`ValueError` for columns of
-    different lengths and for cells below 0.
+    And all rows of the cells that have several of them, ordered by cell, then row. ``cell``
+    (int64, from 0 up) and ``values`` (float64) are contiguous; rows of NaN are left out.
+    Takes memory for the greatest cell. Raises :class:`ValueError` for columns of different
+    lengths and for cells below 0.
     """
 
 def observe(

@@ -214,9 +214,12 @@ class Stateless:
 
 def count_by_tenant(batch: SpanBatch, mask: Mask) -> Counter[str]:
     """Spans of each tenant where ``mask`` (bool[n]) is true."""
-    counts = np.bincount(batch.tenant()[mask], minlength=len(batch.records.tenants))
     names = batch.records.tenants
-    return Counter({name: int(n) for name, n in zip(names, counts, strict=True) if n})
+    if len(names) == 1:
+        counts = [int(np.count_nonzero(mask))]
+    else:
+        counts = np.bincount(batch.tenant()[mask], minlength=len(names)).tolist()
+    return Counter({name: n for name, n in zip(names, counts, strict=True) if n})
 
 
 def count_discarded(batch: SpanBatch, mask: Mask, reason: str) -> Counter[tuple[str, str]]:

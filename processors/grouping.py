@@ -98,24 +98,39 @@ group: Callable[[Columns], Groups] = group_by_hashing if IS_BUILT else group_by_
 """The faster of the two that is there."""
 
 
-def greatest_by_sorting(cell: NDArray[np.intp], values: NDArray[np.float64]) -> NDArray[np.intp]:
-    """The rows with the greatest value of their cell, ordered by cell, then row (intp).
+@dataclass(frozen=True, slots=True)
+class Greatest:
+    """The rows with the greatest value of their cell.
 
-    ``cell`` (intp[n]) counts from 0 up; rows of which the value (float64[n]) is NaN are
-    left out.
+    ``rows`` (intp[k]): the first of each cell, ordered by cell. ``tied`` (intp[t]): all of
+    the cells that have several, ordered by cell, then row.
+    """
+
+    rows: NDArray[np.intp]
+    tied: NDArray[np.intp]
+
+
+def greatest_by_sorting(cell: NDArray[np.intp], values: NDArray[np.float64]) -> Greatest:
+    """The rows with the greatest of ``values`` (float64[n]) in each cell.
+
+    ``cell`` (intp[n]) counts from 0 up; rows of which the value is NaN are left out.
     """
     rows = np.flatnonzero(~np.isnan(values))
     best = np.full(int(cell[rows].max(initial=-1)) + 1, -np.inf)
     np.maximum.at(best, cell[rows], values[rows])
     rows = rows[values[rows] == best[cell[rows]]]
-    order = np.argsort(cell[rows], kind="stable")
-    return np.asarray(rows[order])
+    rows = rows[np.argsort(cell[rows], kind="stable")]
+    is_new = np.ones(len(rows), np.bool_)
+    is_new[1:] = cell[rows[1:]] != cell[rows[:-1]]
+    is_tied = ~is_new | ~np.append(is_new[1:], np.True_)[: len(rows)]
+    return Greatest(rows=rows[is_new], tied=rows[is_tied])
 
 
-def greatest_by_cell(cell: NDArray[np.intp], values: NDArray[np.float64]) -> NDArray[np.intp]:
+def greatest_by_cell(cell: NDArray[np.intp], values: NDArray[np.float64]) -> Greatest:
     """The same by `spanmill_native`, with a result that is read-only."""
     columns = (np.ascontiguousarray(cell), np.ascontiguousarray(values))
-    return np.frombuffer(spanmill_native.greatest(*columns), np.intp)
+    rows, tied = spanmill_native.greatest(*columns)
+    return Greatest(rows=np.frombuffer(rows, np.intp), tied=np.frombuffer(tied, np.intp))
 
 
 greatest = greatest_by_cell if IS_BUILT else greatest_by_sorting

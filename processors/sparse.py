@@ -75,8 +75,7 @@ class Exemplars(_Sparse):
     def slowest(self) -> Exemplars:
         """One for each row and bucket, in the order in which they appear."""
         cells = group([self.row.view(np.uint64), self.bucket.view(np.uint32)])
-        rows = greatest(cells.of_row, self.seconds)
-        return self.where(rows[_one_each(cells.of_row[rows], self, rows)])
+        return self.where(_slowest_rows(cells.of_row, self.seconds, self))
 
     def of_rows(self) -> Exemplars:
         """The slowest of each row, of exemplars ordered by row and bucket of time."""
@@ -130,7 +129,7 @@ def choose(
         cell = of_row * width + (bucket - first)
     rows = _slowest_rows(cell, seconds, spans)
     chosen = spans.where(rows)
-    if not chosen.trace_id.any(axis=1).all():
+    if not (chosen.trace_id[:, 0] | chosen.trace_id[:, 1]).all():
         is_named = spans.where(np.arange(len(seconds))).trace_id.any(axis=1)
         rows = _slowest_rows(cell, np.where(is_named, seconds, np.nan), spans)
         chosen = spans.where(rows)
@@ -145,28 +144,17 @@ def choose(
 
 
 def _slowest_rows(
-    cell: NDArray[np.intp], seconds: NDArray[np.float64], spans: SomeSpans
+    cell: NDArray[np.intp], seconds: NDArray[np.float64], spans: SomeSpans | Exemplars
 ) -> NDArray[np.intp]:
-    """One row for each cell, ordered by it."""
-    rows = greatest(cell, seconds)
-    return np.asarray(rows[_one_each(cell[rows], spans, rows)], np.intp)
-
-
-def _one_each(
-    cell: NDArray[np.intp], spans: SomeSpans | Exemplars, rows: NDArray[np.intp]
-) -> NDArray[np.intp]:
-    """Which of ``rows`` stay (intp): in each ``cell``, ascending, that with the largest ids.
-
-    They are ``rows`` of ``spans``, and equally slow where they share a cell.
-    """
-    same = cell[1:] == cell[:-1]
-    order = np.arange(len(cell))
-    if not same.any():
-        return order
-    is_tied = np.append(same, np.False_)
-    is_tied[1:] |= same
-    tied = np.flatnonzero(is_tied)
-    named = spans.where(rows[tied])
-    high, low = named.trace_id[:, 0], named.trace_id[:, 1]
-    order[tied] = tied[np.lexsort((named.span_id, low, high, cell[tied]))]
-    return np.asarray(order[np.append(~same, np.True_)], np.intp)
+    """One of ``spans`` for each cell, which orders them: of equals that of the largest ids."""
+    found = greatest(cell, seconds)
+    if not len(found.tied):
+        return found.rows
+    tied, named = found.tied, spans.where(found.tied)
+    order = np.lexsort((named.span_id, named.trace_id[:, 1], named.trace_id[:, 0], cell[tied]))
+    tied = tied[order]
+    is_last = np.append(cell[tied[1:]] != cell[tied[:-1]], np.True_)
+    winners = tied[is_last]
+    rows = found.rows.copy()
+    rows[np.searchsorted(cell[rows], cell[winners])] = winners
+    return rows

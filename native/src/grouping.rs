@@ -69,34 +69,33 @@ fn hash(key: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-/// The rows whose value is the greatest of their cell, ordered by cell, then row.
+const NOTHING: i64 = -1;
+
+/// The first row with the greatest value of each cell, ordered by cell, and all rows of the
+/// cells that have several of them.
 ///
 /// Rows whose value is NaN are left out. `cell` and `values` are of one length.
-pub fn greatest(cell: &[usize], values: &[f64]) -> Vec<i64> {
+pub fn greatest(cell: &[usize], values: &[f64]) -> (Vec<i64>, Vec<i64>) {
     debug_assert_eq!(cell.len(), values.len());
     let cells = cell.iter().max().map_or(0, |most| most + 1);
     let mut best = vec![f64::NEG_INFINITY; cells];
     for (&cell, &value) in cell.iter().zip(values) {
         best[cell] = best[cell].max(value);
     }
-    let is_greatest = |row: usize| values[row] == best[cell[row]];
-    let mut ends = vec![0; cells + 1];
-    for (row, &cell) in cell.iter().enumerate() {
-        ends[cell + 1] += usize::from(is_greatest(row));
-    }
-    let mut count = 0;
-    for end in &mut ends {
-        count += *end;
-        *end = count;
-    }
-    let mut rows = vec![0; count];
-    for (row, &cell) in cell.iter().enumerate() {
-        if is_greatest(row) {
-            rows[ends[cell]] = row as i64;
-            ends[cell] += 1;
+    let mut first = vec![NOTHING; cells];
+    let mut again = Vec::new();
+    for (row, (&cell, &value)) in cell.iter().zip(values).enumerate() {
+        if value == best[cell] {
+            match first[cell] {
+                NOTHING => first[cell] = row as i64,
+                of_cell => again.extend([(cell, of_cell), (cell, row as i64)]),
+            }
         }
     }
-    rows
+    again.sort_unstable();
+    again.dedup();
+    let rows = first.into_iter().filter(|&row| row != NOTHING).collect();
+    (rows, again.into_iter().map(|(_, row)| row).collect())
 }
 
 /// The histogram of values in each of `groups` groups, and the bucket of each value.
@@ -156,8 +155,8 @@ mod tests {
     #[test]
     fn the_greatest_rows_stand_in_the_order_of_their_cells() {
         let values = [1.0, 5.0, f64::NAN, 5.0, 2.0, f64::NAN];
-        assert_eq!(greatest(&[3, 1, 1, 1, 3, 0], &values), [1, 3, 4]);
-        assert_eq!(greatest(&[], &[]), [0_i64; 0]);
+        assert_eq!(greatest(&[3, 1, 1, 1, 3, 0], &values), (vec![1, 4], vec![1, 3]));
+        assert_eq!(greatest(&[], &[]), (vec![], vec![]));
     }
 
     #[test]

@@ -32,13 +32,14 @@ pub fn greatest<'py>(
     py: Python<'py>,
     cell: PyBuffer<i64>,
     values: PyBuffer<f64>,
-) -> PyResult<Bound<'py, PyBytes>> {
+) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
     let values = values.to_vec(py)?;
     let cells = places(cell.to_vec(py)?)?;
     if cells.len() != values.len() {
         return Err(PyValueError::new_err("columns of different lengths"));
     }
-    Ok(PyBytes::new(py, cast_slice(&grouping::greatest(&cells, &values))))
+    let (rows, tied) = grouping::greatest(&cells, &values);
+    Ok((PyBytes::new(py, cast_slice(&rows)), PyBytes::new(py, cast_slice(&tied))))
 }
 
 #[pyfunction]

@@ -159,7 +159,9 @@ class EdgeFrames:
 def _slowest(
     spans: _HalfSpans | None, groups: Groups, seconds: NDArray[np.float64]
 ) -> Exemplars | None:
-    return None if spans is None else choose(spans, groups.of_row, seconds)
+    if spans is None or np.isnan(seconds).all():
+        return None
+    return choose(spans, groups.of_row, seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from processors.grouping import (
     IS_BUILT,
     Columns,
+    Greatest,
     Groups,
     distinct,
     greatest_by_cell,
@@ -111,11 +112,13 @@ WAYS_TO_THE_GREATEST = [
 
 @pytest.mark.parametrize("greatest", WAYS_TO_THE_GREATEST)
 def test_all_rows_with_the_greatest_value_of_a_cell_are_found(
-    greatest: Callable[[NDArray[np.intp], NDArray[np.float64]], NDArray[np.intp]],
+    greatest: Callable[[NDArray[np.intp], NDArray[np.float64]], Greatest],
 ) -> None:
     values = np.array([1.0, 5.0, np.nan, 5.0, 2.0, np.nan])
-    assert greatest(np.array([3, 1, 1, 1, 3, 0]), values).tolist() == [1, 3, 4]
-    assert greatest(np.array([], np.intp), np.array([])).tolist() == []
+    found = greatest(np.array([3, 1, 1, 1, 3, 0]), values)
+    assert (found.rows.tolist(), found.tied.tolist()) == ([1, 4], [1, 3])
+    nothing = greatest(np.array([], np.intp), np.array([]))
+    assert (nothing.rows.tolist(), nothing.tied.tolist()) == ([], [])
 
 
 @pytest.mark.skipif(not IS_BUILT, reason="the native extension is not built")
@@ -123,9 +126,10 @@ def test_all_rows_with_the_greatest_value_of_a_cell_are_found(
 def test_both_ways_find_the_same_greatest_rows(rows: list[tuple[int, float]]) -> None:
     cell = np.array([each for each, _ in rows], np.intp)
     values = np.array([value for _, value in rows])
-    found = greatest_by_cell(cell, values)
-    assert found.tolist() == greatest_by_sorting(cell, values).tolist()
-    assert found.dtype == np.dtype(np.intp)
+    found, expected = greatest_by_cell(cell, values), greatest_by_sorting(cell, values)
+    assert found.rows.tolist() == expected.rows.tolist()
+    assert found.tied.tolist() == expected.tied.tolist()
+    assert found.rows.dtype == found.tied.dtype == np.dtype(np.intp)
 
 
 VALUES = st.one_of(st.floats(0, 20), st.sampled_from([0.0, 1.0, 2.5, np.inf, np.nan]))
