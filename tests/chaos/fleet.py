@@ -46,6 +46,11 @@ class Scene:
         """The label ``stage`` of all their series."""
         return self.group
 
+    def internal_topics(self) -> tuple[str, ...]:
+        """Those of ``exactly_once``."""
+        names = ("deltas", "snapshots") if self.guarantee == "exactly_once" else ()
+        return tuple(f"{self.topic}-{self.name}-{name}" for name in names)
+
     def config(self, member: str, port: int) -> dict[str, Any]:
         """The configuration of one worker."""
         config: dict[str, Any] = {
@@ -79,11 +84,10 @@ class Scene:
             },
         }
         if self.guarantee == "exactly_once":
-            config["exactly_once"] = {
-                "repartition_topic": f"{self.topic}-{self.name}-deltas",
-                "snapshot_topic": f"{self.topic}-{self.name}-snapshots",
-                **self.exactly_once,
-            }
+            topics = zip(
+                ("repartition_topic", "snapshot_topic"), self.internal_topics(), strict=True
+            )
+            config["exactly_once"] = {**dict(topics), **self.exactly_once}
         return config
 
 

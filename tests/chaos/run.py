@@ -112,6 +112,7 @@ class Stage:
                 judge(truth, found, truth.end_ms()) if is_exact else judge_totals(truth, found)
             )
             report = self._report(fleet, verdict, log)
+            report["price"] = self._price(fleet, truth)
         is_good = verdict.is_good() if is_exact else verdict.lost == verdict.lost_edges
         if run.with_reference:
             likeness = self._compare(truth, found)
@@ -268,6 +269,23 @@ class Stage:
         likeness["wrong_ticks"] = verdict.wrong_ticks
         likeness["missing_ticks"] = verdict.missing_ticks
         return likeness
+
+    def _price(self, fleet: Fleet, truth: Truth) -> dict[str, Any]:
+        """How late ticks came, and what the internal topics took on the disk of the broker."""
+        delays_s = sorted(delay / 1000 for delay in self._parts.sink.delays_ms)
+        price: dict[str, Any] = {}
+        if delays_s:
+            price["delay_s_median"] = delays_s[len(delays_s) // 2]
+            price["delay_s_p99"] = delays_s[len(delays_s) * 99 // 100]
+        changes = sum(len(gains) for gains in truth.gains.values())
+        for topic in fleet.scene.internal_topics():
+            logs = (self._parts.folder / "kafka" / "data").glob(f"{topic}-*/*.log")
+            size_bytes = sum(path.stat().st_size for path in logs)
+            price[f"{topic.rpartition('-')[2]}_bytes"] = size_bytes
+            price[f"{topic.rpartition('-')[2]}_bytes_per_changed_series_and_tick"] = round(
+                size_bytes / changes, 2
+            )
+        return price
 
     def _report(self, fleet: Fleet, verdict: Verdict, log: Sequence[Logged]) -> dict[str, Any]:
         sink = self._parts.sink

@@ -1,10 +1,14 @@
-"""A way to Prometheus that can be made to fail: a proxy for remote write on loopback."""
+"""A way to Prometheus that can be made to fail: a proxy for remote write on loopback.
+
+It notes how long after the end of its tick each request came.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
 import struct
+import time
 from collections import Counter
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +16,10 @@ from threading import Lock, Thread
 from types import TracebackType
 from typing import Self
 
+import snappy
 import urllib3
+
+from tests.support.remote_write_messages import parse
 
 TIMEOUT_S = 20.0
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
@@ -51,6 +58,8 @@ class Sink:
         """By status: how many requests Prometheus itself answered so."""
         self.refusals: Counter[str] = Counter()
         """What Prometheus said to those it refused, up to the series."""
+        self.delays_ms: list[int] = []
+        """Of each request that was taken: how long after its newest sample's time it came."""
         self._server = _Server(("127.0.0.1", 0), self._answerer())
         self._thread = Thread(target=self._server.serve_forever, name="sink")
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/api/v1/write"
@@ -84,6 +93,7 @@ class Sink:
         if trouble is Trouble.RESET:
             _reset(request)
             return
+        came_ms = time.time_ns() // 1_000_000
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP}
         try:
             passed = self._pool.request(
@@ -96,6 +106,8 @@ class Sink:
             self.answers[passed.status] += 1
             if passed.status >= 400:
                 self.refusals[passed.data[:60].decode(errors="replace").strip()] += 1
+            else:
+                self.delays_ms.append(came_ms - _newest_ms(body))
         if trouble is Trouble.TAKEN_AND_RESET:
             _reset(request)
         else:
@@ -113,6 +125,12 @@ class Sink:
             def log_message(self, *_: object) -> None: ...
 
         return Answerer
+
+
+def _newest_ms(body: bytes) -> int:
+    """The time of the newest sample in a request."""
+    series = parse(snappy.decompress(body))
+    return max(time_ms for _, samples in series for time_ms, _ in samples)
 
 
 def _reply(request: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
