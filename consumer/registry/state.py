@@ -86,6 +86,7 @@ def _dump(table: SeriesTable) -> dict[str, NDArray[Any]]:
         "rows": table.rows[slots],
         "life": table.life[slots],
         "updated_ms": table.updated_ms[slots],
+        "began_ms": table.began_ms[slots],
     }
     for column, values in enumerate(table.values):
         columns[f"values/{column}"] = values[slots]
@@ -106,6 +107,7 @@ def _load(
     slots = table.make(np.ascontiguousarray(rows))
     table.life[slots] = columns["life"]
     table.updated_ms[slots] = columns["updated_ms"]
+    table.began_ms[slots] = columns["began_ms"]
     for column, values in enumerate(table.values):
         values[slots] = columns[f"values/{column}"]
     for column, cells in table.cells.items():

@@ -103,7 +103,7 @@ class LogSeam:
     def apply(self, overrides: Overrides, base_ms: int) -> None:
         """Let these settings count from now on."""
         self._outgoing.apply(overrides.tenants)
-        self._owner.apply(overrides.tenants, base_ms)
+        self._owner.apply(overrides, base_ms)
         self._base_ms = base_ms
 
     def open(self, committed: Mapping[int, Committed]) -> Mapping[int, Resumption]:

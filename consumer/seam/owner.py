@@ -18,6 +18,7 @@ from consumer.kafka.client import StoppedError
 from consumer.kafka.compacted import CompactedReader
 from consumer.kafka.source import Committed, SpanSource
 from consumer.kafka.transactions import AbortedError, GroupOffsets, PlacedRecord, Transactions
+from consumer.overrides import Overrides
 from consumer.registry import Registry
 from consumer.remote_write.delivery import Delivery
 from consumer.remote_write.series import Tick
@@ -110,9 +111,11 @@ class Owner:
         """The deltas come from ``source``."""
         self._source = source
 
-    def apply(self, tenants: SettingsByTenant, base_ms: int) -> None:
+    def apply(self, overrides: Overrides, base_ms: int) -> None:
         """Let these settings count from now on."""
+        tenants = overrides.tenants
         self._tenants, self._base_ms = tenants, base_ms
+        self._parts.sink.apply(overrides.routes)
         for owned in self._shards.values():
             owned.shard.apply(tenants, base_ms)
             owned.shard.registry.limit(*shares_of(tenants, self._settings.shards))

@@ -76,6 +76,18 @@ def test_every_sample_knows_since_when_its_series_counts_and_a_new_life_begins_a
     assert begins == [START_MS + 1] * 5 + [START_MS + 7 * INTERVAL_MS + 1]
 
 
+def test_a_registry_that_goes_on_from_a_dump_knows_since_when_series_count() -> None:
+    series, heir = registry(), registry()
+    series.fold([frame([Row("north", "a")])], START_MS)
+    series.collect(START_MS + INTERVAL_MS)
+    heir.load(*series.dump())
+    (calls_block, *_) = heir.collect(START_MS + 2 * INTERVAL_MS).tenants["north"]
+    assert (calls_block.start_ms.tolist(), calls_block.newborn.tolist()) == (
+        [START_MS + 1],
+        [False],
+    )
+
+
 def test_a_histogram_is_told_cumulatively_with_sum_and_count() -> None:
     series = registry()
     series.fold([frame([Row("north", "a", observed=(2, 1, 1, 12.5))])], START_MS)
