@@ -24,12 +24,14 @@ _client_log = logging.getLogger(CLIENT_LOG)
 
 
 class CompactedReader:
-    """Reads as nobody's member. ``properties`` are librdkafka's."""
+    """Reads as nobody's member. ``properties`` are librdkafka's, with a `group.id`.
+
+    It must be one that may be read: librdkafka looks for its coordinator, and asks it nothing.
+    """
 
     def __init__(self, properties: Mapping[str, str], topic: str, clock: Clock) -> None:
         self._properties = {
             **properties,
-            "group.id": "spanmill-snapshot-reader",
             "enable.auto.commit": "false",
             "enable.partition.eof": "true",
             "isolation.level": "read_committed",

@@ -97,6 +97,7 @@ def _log_seam(config: Config, overrides: Overrides, around: Around) -> LogSeam:
         text = "expected a name of this worker alone; exactly_once has no nameless members"
         raise ConfigError([Problem("kafka.group_instance_id", text)])
     shards = _shards(config)
+    series_group = f"{config.kafka.group_id}-series"
     transactions = _transactions(config)
     base_ms = base_ms_of(overrides.tenants)
     owner = Owner(
@@ -111,7 +112,9 @@ def _log_seam(config: Config, overrides: Overrides, around: Around) -> LogSeam:
             sink=around.sink,
             transactions=transactions,
             snapshots=CompactedReader(
-                config.kafka.connection(), config.snapshot_topic, around.clock
+                {**config.kafka.connection(), "group.id": series_group},
+                config.snapshot_topic,
+                around.clock,
             ),
             reporter=around.reporter,
             clock=around.clock,
@@ -121,7 +124,7 @@ def _log_seam(config: Config, overrides: Overrides, around: Around) -> LogSeam:
         base_ms,
     )
     properties = {
-        **member_properties(config, f"{config.kafka.group_id}-series"),
+        **member_properties(config, series_group),
         "auto.offset.reset": "error",
         "isolation.level": "read_committed",
     }

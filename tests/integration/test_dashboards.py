@@ -49,7 +49,13 @@ NOTHING_IS_WRONG = {
     *("Samples tried again A", "Samples refused or not sent A", "Samples refused or not sent B"),
     *("Errors of sending threads A", "Native histograms and exemplars C"),
     *("Span names replaced by templates A", "Spans with an overflowed label A"),
-    *("Paused, by reason A", "Pauses A", "Overrides read again A", "Updates without room A"),
+    *(
+        "Descriptions of metrics B",
+        "Paused, by reason A",
+        "Pauses A",
+        "Overrides read again A",
+        "Updates without room A",
+    ),
     *("Updates without room B", "Series that begin and end B"),
 }
 """Queries that are empty while nothing of the kind has happened: their counters begin then."""
@@ -91,8 +97,6 @@ def asked(
     }
     letters = kafka.new_topic("letters")
     kafka_block = {"dead_letter_topic": letters, "create_topics": True, "replication_factor": 1}
-    if request.param == "exactly_once":
-        kafka_block["group_instance_id"] = ""  # a dynamic member, as deploy/kubernetes has them
     with ExitStack() as stack:
         stage = stack.enter_context(
             open_stage(

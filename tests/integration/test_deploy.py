@@ -24,11 +24,12 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 VALIDATOR = ROOT / "tests" / "validate" / "target" / "validate"
 TIMEOUT_S = 60
-WORKLOADS = {"at-least-once": "StatefulSet", "exactly-once": "Deployment"}
+OVERLAYS = ("at-least-once", "exactly-once")
+WORKLOAD = "StatefulSet"
 LEAVING_S = 10
 """For leaving the group after the last delivery."""
 
-each_overlay = pytest.mark.parametrize("overlay", sorted(WORKLOADS))
+each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
 
 def validate(*arguments: str) -> str:
@@ -56,24 +57,19 @@ def of_kind(found: Sequence[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 
 
 def pods(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        each["spec"]["template"]["spec"]
-        for each in found
-        if each["kind"] in {"Deployment", "StatefulSet", "Job"}
-    ]
+    return [each["spec"]["template"]["spec"] for each in found if each["kind"] in {WORKLOAD, "Job"}]
 
 
 def worker(overlay: str) -> dict[str, Any]:
     found = manifests(overlay)
-    (workload,) = of_kind(found, WORKLOADS[overlay])
+    (workload,) = of_kind(found, WORKLOAD)
     spec: dict[str, Any] = workload["spec"]["template"]["spec"]
     return spec
 
 
 def variables(container: Mapping[str, Any]) -> dict[str, str]:
     """The environment of a pod that is called ``spanmill-0``."""
-    found = {each["name"]: each.get("value", "spanmill-0") for each in container.get("env", [])}
-    return {name: value.replace("$(POD_NAME)", "spanmill-0") for name, value in found.items()}
+    return {each["name"]: each.get("value", "spanmill-0") for each in container.get("env", [])}
 
 
 @each_overlay
@@ -135,9 +131,9 @@ def test_what_manifests_refer_to_is_there(overlay: str) -> None:
                 assert volume["secret"]["optional"] is True
     (scaled,) = of_kind(found, "ScaledObject")
     target = scaled["spec"]["scaleTargetRef"]
-    assert target["kind"] == WORKLOADS[overlay]
+    assert target["kind"] == WORKLOAD
     assert target["name"] in names[target["kind"]]
-    (workload,) = of_kind(found, WORKLOADS[overlay])
+    (workload,) = of_kind(found, WORKLOAD)
     assert "replicas" not in workload["spec"], "the autoscaler decides"
     labels = workload["spec"]["template"]["metadata"]["labels"].items()
     for kind in ("PodDisruptionBudget", "PodMonitor"):
@@ -168,7 +164,7 @@ def test_the_worker_takes_the_configuration_that_is_mounted(overlay: str, tmp_pa
     load_tenants(config, environ={})
     assert [str(notice) for notice in config.notices] == []
     assert config.processing_guarantee == overlay.replace("-", "_")
-    assert config.kafka.group_instance_id == {"at-least-once": "spanmill-0"}.get(overlay, "")
+    assert config.kafka.group_instance_id == "spanmill-0"
     assert config.server.port == container["ports"][0]["containerPort"]
     least_s = config.server.shutdown_timeout / 1_000 + LEAVING_S
     assert pod["terminationGracePeriodSeconds"] >= least_s
