@@ -215,4 +215,3 @@ class LogSeam:
             value = write_progress(Progress(self._lanes, clocks))
             for shard in range(self._settings.shards):
                 yield PlacedRecord(topic, shard, PROGRESS, value)
-        yield from self._owner.markers()

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from consumer.clock import Clock
 from consumer.config.tenants import SettingsByTenant
@@ -24,17 +24,13 @@ from consumer.remote_write.delivery import Delivery
 from consumer.remote_write.series import Tick
 from consumer.seam.columns import FormatError
 from consumer.seam.joining import Joiner
-from consumer.seam.shard import Shard, Told
+from consumer.seam.shard import Shard
 from consumer.seam.shares import shares_of
 from consumer.seam.snapshots import Kept, entries_of, kept_of, written_entry
 from consumer.telemetry.reporter import Reporter
 
 TICKS_A_TURN = 16
 """So that the loop turns while many ticks are made up for."""
-
-APART_MS = 30_000
-"""So long a shard that came is told apart from the others. Ticks that a predecessor told may be
-refused as out of order, and a receiver refuses with them all that is in the same request."""
 
 WAIT_S = 0.02
 """Between two looks at whether something was delivered."""
@@ -70,14 +66,23 @@ class _Owned:
     """A shard, and how far others could go on from it."""
 
     shard: Shard
-    opened_ms: int
     snapshot_due_ms: int
     chunks: int
-    covered: int | None = None
-    """The offset of the last snapshot."""
+    covered: int
+    """The offset of the last snapshot, or where reading began."""
     told_ms: int = 0
     """The last tick with samples that was given to the sender."""
-    told_written_ms: int = 0
+    recorded_ms: int = 0
+    """The last tick that successors know to be delivered."""
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether successors know of everything that was told.
+
+        Only then is the next tick told. So no more than the last one is ever told twice,
+        which receivers take: they refuse what is older than what they have.
+        """
+        return self.recorded_ms >= self.told_ms
 
     def can_be_kept(self) -> bool:
         """Whether a snapshot holds nothing that a successor would have to tell again."""
@@ -87,8 +92,8 @@ class _Owned:
 @dataclass(slots=True)
 class _UnderWay:
     tick_ms: int
-    delivery: Delivery
-    shards: Sequence[int] = field(default_factory=list)
+    deliveries: Sequence[Delivery]
+    shards: Sequence[int]
 
 
 class Owner:
@@ -143,17 +148,9 @@ class Owner:
             if self._parts.sink.blocked is not None or not self._tell():
                 break
         self._settle()
+        self._record()
         self._hold_back()
         self._take_due_snapshot()
-
-    def markers(self) -> Iterator[PlacedRecord]:
-        """What successors have to know of delivered ticks; for the next transaction."""
-        for number, owned in self._shards.items():
-            if owned.shard.written_ms > owned.told_written_ms:
-                owned.told_written_ms = owned.shard.written_ms
-                entry = written_entry(owned.shard.written_ms)
-                topic = self._settings.snapshot_topic
-                yield PlacedRecord(topic, number, entry.key, entry.value)
 
     def finish(self, deadline_s: float) -> None:
         """Tell and deliver what is complete, within the time that is given."""
@@ -163,6 +160,7 @@ class Owner:
         while self._under_way and self._parts.clock.monotonic_s() < deadline_s:
             self._parts.clock.sleep_s(WAIT_S)
             self._settle()
+        self._record()
 
     def close(self) -> None:
         """Nothing more is told; shards that go write their snapshots."""
@@ -210,9 +208,9 @@ class Owner:
             text = f"{place} ends at offset {start} of {self._settings.deltas_topic}/{number},"
             raise StoppedError(f"{text} which begins at {low}: the deltas between are gone")
         shard.next_offset = start
-        now_ms = self._parts.clock.now_ms()
-        due_ms = now_ms + self._settings.snapshot_ms * (number + 2) // (number + 1)
-        owned = _Owned(shard, now_ms, due_ms, kept.chunks, told_written_ms=kept.written_ms)
+        due_ms = self._parts.clock.now_ms()
+        due_ms += self._settings.snapshot_ms * (number + 2) // (number + 1)
+        owned = _Owned(shard, due_ms, kept.chunks, start, recorded_ms=kept.written_ms)
         self._shards[number] = owned
         return start
 
@@ -241,39 +239,58 @@ class Owner:
 
     def _tell(self) -> bool:
         """Tell the oldest tick that any shard has complete, of all shards that have it."""
-        oldest = [o.shard.oldest_ms for o in self._shards.values() if o.shard.oldest_ms is not None]
+        able = {n: owned for n, owned in self._shards.items() if owned.is_recorded}
+        oldest = [o.shard.oldest_ms for o in able.values() if o.shard.oldest_ms is not None]
         if not oldest:
             return False
         tick_ms = min(oldest)
-        began_s = self._parts.clock.monotonic_s()
-        told: dict[int, Told] = {}
-        for number, owned in self._shards.items():
+        clock = self._parts.clock
+        began_s = clock.monotonic_s()
+        told: dict[int, Sequence[Tick]] = {}
+        for number, owned in able.items():
             if owned.shard.oldest_ms == tick_ms:
-                of_shard = owned.shard.tell(self._parts.clock.now_ms() - self._settings.max_age_ms)
+                of_shard = owned.shard.tell(clock.now_ms() - self._settings.max_age_ms)
                 if of_shard is not None and of_shard.ticks:
                     owned.told_ms = tick_ms
-                    told[number] = of_shard
-        alone = [n for n in told if tick_ms <= self._shards[n].opened_ms + APART_MS]
-        for numbers in (*([n] for n in alone), [n for n in told if n not in alone]):
-            self._submit(tick_ms, {number: told[number].ticks for number in numbers})
-        self._parts.reporter.ticked(self._parts.clock.monotonic_s() - began_s)
+                    told[number] = of_shard.ticks
+        deliveries = [self._parts.sink.submit(tick) for tick in self._joiner.join(told)]
+        self._under_way.append(_UnderWay(tick_ms, deliveries, list(told)))
+        self._parts.reporter.ticked(clock.monotonic_s() - began_s)
         self._parts.reporter.series(self.registries().values())
         return True
 
-    def _submit(self, tick_ms: int, told: Mapping[int, Sequence[Tick]]) -> None:
-        ticks = list(self._joiner.join(told))
-        for tick in ticks:
-            delivery = self._parts.sink.submit(tick)
-            shards = list(told) if tick is ticks[-1] else []
-            self._under_way.append(_UnderWay(tick_ms, delivery, shards))
-
     def _settle(self) -> None:
-        while self._under_way and self._under_way[0].delivery.done:
-            done = self._under_way.popleft()
-            for number in done.shards:
-                owned = self._shards.get(number)
-                if owned is not None:
-                    owned.shard.written_ms = max(owned.shard.written_ms, done.tick_ms)
+        """Note what was delivered."""
+        left: deque[_UnderWay] = deque()
+        for each in self._under_way:
+            if not all(delivery.done for delivery in each.deliveries):
+                left.append(each)
+                continue
+            for number in each.shards:
+                if number in self._shards:
+                    shard = self._shards[number].shard
+                    shard.written_ms = max(shard.written_ms, each.tick_ms)
+        self._under_way = left
+
+    def _record(self) -> None:
+        """Let successors know what was delivered, if these shards are still ours."""
+        behind = {n: o for n, o in self._shards.items() if o.shard.written_ms > o.recorded_ms}
+        if not behind:
+            return
+        written = {number: owned.shard.written_ms for number, owned in behind.items()}
+        entries = {number: written_entry(tick_ms) for number, tick_ms in written.items()}
+        offsets = {number: Committed(owned.covered) for number, owned in behind.items()}
+        topic = self._settings.snapshot_topic
+        try:
+            self._parts.transactions.commit(
+                [PlacedRecord(topic, n, each.key, each.value) for n, each in entries.items()],
+                GroupOffsets(self._settings.deltas_topic, self._source.membership(), offsets),
+            )
+        except AbortedError as error:
+            _log.warning("not recorded what was delivered: %s", error)
+            return
+        for number, owned in behind.items():
+            owned.recorded_ms = written[number]
 
     def _hold_back(self) -> None:
         """Read nothing while complete ticks cannot be told."""
@@ -311,7 +328,7 @@ class Owner:
         except AbortedError as error:
             _log.warning("snapshot of shard %d not written: %s", number, error)
             return
-        owned.covered = owned.shard.next_offset
-        owned.told_written_ms = owned.shard.written_ms
+        owned.covered = owned.shard.next_offset or 0
+        owned.recorded_ms = owned.shard.written_ms
         owned.chunks = sum(each.value is not None for each in entries) - 1
         self._parts.reporter.snapshot(self._parts.clock.monotonic_s() - began_s, size_bytes)

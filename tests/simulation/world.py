@@ -64,6 +64,7 @@ class SimSink:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.is_zombies = False
         self.waiting: list[tuple[Tick, Delivery]] = []
 
     @property
@@ -81,7 +82,7 @@ class SimSink:
     def answer(self) -> None:
         """Take everything that waits."""
         for tick, delivery in self.waiting:
-            self._world.keep(tick)
+            self._world.keep(tick, may_be_late=self.is_zombies)
             delivery.settle_part()
         self.waiting.clear()
 
@@ -178,12 +179,14 @@ class World:
         self._halves: list[tuple[int, int, bytes]] = []
         """Servers to come: when, in which partition, and whom they answer."""
 
-    def keep(self, tick: Tick) -> None:
-        """The sink has taken a tick."""
+    def keep(self, tick: Tick, *, may_be_late: bool) -> None:
+        """The sink has taken a tick; only a zombie may tell what is older than what it has."""
         for blocks in tick.tenants.values():
             for block in blocks:
                 if block.name in (CALLS, EDGES):
                     for labels, samples in samples_of(block, tick.time_ms):
+                        newest_ms = max(self.told[block.name, labels], default=0)
+                        assert may_be_late or newest_ms <= tick.time_ms, "out of order"
                         for at, value in samples:
                             self.told[block.name, labels][at].add(value)
 
@@ -284,6 +287,7 @@ class World:
         if len(self.pods) > 1:
             self.done["freezes"] += 1
             pod = self.pods.pop(self.random.choice(sorted(self.pods)))
+            pod.sink.is_zombies = True
             self.zombies = [*self.zombies, pod][-2:]
             for group in self.cluster.groups.values():
                 group.expire(pod.name)
