@@ -198,14 +198,10 @@ def _positions(
     position: dict[_Vertex, float] = {}
     for layer in order:
         position.update(zip(layer, _spread([0.0] * len(layer), layer), strict=True))
+    near = {v: before[v] + after[v] for layer in order for v in layer}
     for sweep in range(_SWEEPS):
-        down = sweep % 2 == 0
-        for layer in order if down else reversed(order):
-            near = [(before if down else after)[v] or (after if down else before)[v] for v in layer]
-            wanted = [
-                _mean([position[n] for n in of_v], position[v])
-                for v, of_v in zip(layer, near, strict=True)
-            ]
+        for layer in order if sweep % 2 == 0 else reversed(order):
+            wanted = [_mean([position[n] for n in near[v]], position[v]) for v in layer]
             position.update(zip(layer, _spread(wanted, layer), strict=True))
     return position
 
