@@ -7,9 +7,10 @@
 
 import { count, cut, duration, grade, percent, rate, svg } from "./format.js";
 
-const MARGIN = { x: 78, top: 26, bottom: 46 };
+const MARGIN = { x: 78, narrow: 52, top: 26, bottom: 46 };
+const NARROW = 560;
 const ROOM = 64;
-const LAYER = { least: 116, most: 210 };
+const LAYER = { narrow: 98, least: 116, most: 210 };
 const RADIUS = { least: 7, most: 17 };
 const WIDTH = { least: 1.2, most: 7, crowded: 4 };
 const CROWD = 60;
@@ -58,8 +59,10 @@ export class ServiceMap {
 
   #step() {
     const layers = Math.max(this.traffic.layers - 1, 1);
-    const room = (this.box.clientWidth - 2 * MARGIN.x) / layers;
-    return Math.round(Math.min(LAYER.most, Math.max(LAYER.least, room)));
+    const isNarrow = this.box.clientWidth < NARROW;
+    this.margin = isNarrow ? MARGIN.narrow : MARGIN.x;
+    const room = (this.box.clientWidth - 2 * this.margin) / layers;
+    return Math.round(Math.min(LAYER.most, Math.max(isNarrow ? LAYER.narrow : LAYER.least, room)));
   }
 
   #resized() {
@@ -67,14 +70,14 @@ export class ServiceMap {
   }
 
   #point([layer, place]) {
-    return [MARGIN.x + layer * this.step, MARGIN.top + place * ROOM];
+    return [this.margin + layer * this.step, MARGIN.top + place * ROOM];
   }
 
   #build() {
     const { traffic } = this;
     this.step = this.#step();
     const focused = document.activeElement?.closest?.(".node")?.dataset.key;
-    const width = 2 * MARGIN.x + (traffic.layers - 1) * this.step;
+    const width = 2 * this.margin + (traffic.layers - 1) * this.step;
     const height = MARGIN.top + MARGIN.bottom + (traffic.rooms - 1) * ROOM;
     const root = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Nodes of the service map" });
     this.links = new Map();
