@@ -188,15 +188,22 @@ class Dispatcher:
         return complete
 
     def _hire(self) -> None:
-        """Begin threads for the lanes there are, up to the number of shards."""
+        """Begin threads for the lanes there are, up to the number of shards.
+
+        Where the system allows no more, those there are go on, and the next tick tries again.
+        """
         if not self._works or self._stopped:
             return
         for _ in range(min(self._lanes.most, len(self._lanes)) - len(self._threads)):
             self._hired += 1
             name = f"remote-write-{self._name}-{self._hired}"
             thread = Thread(target=self._run, name=name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                self._report.internal_error("")
+                return
             self._threads.add(thread)
-            thread.start()
 
     def _run(self) -> None:
         while self._work():

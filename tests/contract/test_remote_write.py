@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -590,6 +591,25 @@ def test_a_faulty_observer_does_not_stop_the_sender(receiver: Receiver) -> None:
     assert sender.close(WAIT_S)
     assert times(receiver) == [1000, 2000, 3000]
     assert observer.counts["internal_error", "here", "acme"] == 3
+
+
+def test_a_system_that_allows_no_more_threads_is_asked_again_with_the_next_tick(
+    receiver: Receiver,
+    recorder: Recorder,
+    make_sender: MakeSender,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    sender = make_sender()
+    with monkeypatch.context() as patched:
+        patched.setattr(Thread, "start", refuse)
+        first = sender.submit(tick(1000))
+    assert recorder.counts["internal_error", "here", ""] == 1
+    delivered(sender, tick(2000))
+    assert first.done
+    assert times(receiver) == [1000, 2000]
 
 
 def sizes(requests: list[Received]) -> list[int]:
