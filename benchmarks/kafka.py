@@ -60,6 +60,10 @@ class Ran:
     spans_per_second: float
     spans_per_cpu_second: float
     peak_rss_bytes: int
+    repartition_bytes: float
+    """Of `exactly_once`, as records hold them: lz4 makes less of them."""
+    snapshot_bytes: float
+    active_series: float
 
 
 class _Sink(BaseHTTPRequestHandler):
@@ -118,6 +122,9 @@ def run_worker(stage: Stage, spans: int, core: int) -> Ran:
         spans_per_second=counted / (last.seconds - first.seconds),
         spans_per_cpu_second=counted / (last.cpu_seconds - first.cpu_seconds),
         peak_rss_bytes=peak_rss_bytes_of(worker.pid),
+        repartition_bytes=metric(worker, "spanmill_repartition_bytes_total"),
+        snapshot_bytes=metric(worker, "spanmill_snapshot_bytes_total"),
+        active_series=metric(worker, "spanmill_active_series"),
     )
 
 
@@ -194,6 +201,9 @@ def measure(asked: Asked, cores: tuple[int, int]) -> dict[str, Any]:
         "ratio_to_in_memory_by_cpu": round(median(of_cpu), 4),
         "bytes_per_span": round(sum(map(len, records.values)) / total, 1),
         "peak_rss_bytes": max(each.peak_rss_bytes for each in ran),
+        "repartition_bytes": round(median(each.repartition_bytes for each in ran)),
+        "snapshot_bytes": round(median(each.snapshot_bytes for each in ran)),
+        "active_series": round(median(each.active_series for each in ran)),
         "rounds": rounds,
         "spans": total,
     }
