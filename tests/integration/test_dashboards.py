@@ -69,6 +69,8 @@ NOT_TOLD = {
     # The span side replaces values of labels then, and has no metrics about it.
     "exactly_once": {"Values of limited labels A", "Values of limited labels B"},
 }
+pytestmark = pytest.mark.timeout(240)  # a broker, a Prometheus, a worker, and fifteen ticks
+
 MEANT = {"SpanmillRecordsUndecodable"}
 """The alert that this test itself gives a reason for."""
 

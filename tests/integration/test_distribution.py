@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "both_default_wide"
 LOCK = ROOT / "requirements.lock"
 DEVELOPMENT = {"pytest", "ruff", "mypy", "hypothesis", "hatchling", "maturin"}
-INSTALL_TIMEOUT_S = 110
+INSTALL_TIMEOUT_S = 240
+
+pytestmark = pytest.mark.timeout(300)  # the packages come over the network
 
 
 def output_of(command: Sequence[object], timeout_s: float = 60) -> str:

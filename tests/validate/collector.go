@@ -46,13 +46,13 @@ func components() (otelcol.Factories, error) {
 	return factories, err
 }
 
-// checkCollector takes the files as one configuration, each on top of those before.
-func checkCollector(files []string) []error {
+// newCollector takes the files as one configuration, each on top of those before.
+func newCollector(files []string) (*otelcol.Collector, error) {
 	var sources []string
 	for _, file := range files {
 		sources = append(sources, "file:"+file)
 	}
-	collector, err := otelcol.NewCollector(otelcol.CollectorSettings{
+	return otelcol.NewCollector(otelcol.CollectorSettings{
 		BuildInfo: component.BuildInfo{Command: "validate"},
 		Factories: components,
 		ConfigProviderSettings: otelcol.ConfigProviderSettings{
@@ -65,11 +65,27 @@ func checkCollector(files []string) []error {
 			},
 		},
 	})
+}
+
+// checkCollector does what `otelcol validate` does: it makes the pipelines, but starts nothing.
+func checkCollector(files []string) []error {
+	collector, err := newCollector(files)
+	if err == nil {
+		err = collector.DryRun(context.Background())
+	}
 	if err != nil {
 		return []error{err}
 	}
-	// What `otelcol validate` does: it makes the pipelines too, but starts nothing.
-	if err := collector.DryRun(context.Background()); err != nil {
+	return nil
+}
+
+// runCollector runs until SIGTERM.
+func runCollector(files []string) []error {
+	collector, err := newCollector(files)
+	if err == nil {
+		err = collector.Run(context.Background())
+	}
+	if err != nil {
 		return []error{err}
 	}
 	return nil

@@ -5,6 +5,7 @@
 //	                                  Prometheus operator: unknown or mistyped fields are errors
 //	validate compose FILE...          loads them by Compose's own loader, schema included
 //	validate collector FILE...        makes, but does not start, a Collector of these files
+//	validate run FILE...              runs that Collector until SIGTERM
 //	validate dockerfile FILE...       parses and lints them as BuildKit does
 //
 // It prints what is wrong, a line each, and exits with 1. The tests run it; nothing else does.
@@ -21,11 +22,12 @@ var commands = map[string]func(arguments []string) []error{
 	"compose":    checkCompose,
 	"dockerfile": checkDockerfile,
 	"kubernetes": checkKubernetes,
+	"run":        runCollector,
 }
 
 func main() {
 	if len(os.Args) < 3 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: validate build|collector|compose|dockerfile|kubernetes FILE...")
+		fmt.Fprintln(os.Stderr, "usage: validate build|collector|compose|dockerfile|kubernetes|run FILE...")
 		os.Exit(2)
 	}
 	problems := commands[os.Args[1]](os.Args[2:])
