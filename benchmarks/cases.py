@@ -50,10 +50,19 @@ def _cases(workload: str, records: Records) -> Iterator[Case]:
     for implementation in implementations:
         some = few if implementation == "python" else records
         for size in sizes:
-            yield Case(workload, "default", some, default, implementation, size)
+            has_steady = implementation == "native"
+            yield Case(workload, "default", some, default, implementation, size, has_steady)
     if workload == "shop":
         dimensions = parse_config(_DIMENSIONS, environ={})
-        yield Case(workload, "dimensions", records, dimensions, implementations[0], sizes[0])
+        yield Case(
+            workload,
+            "dimensions",
+            records,
+            dimensions,
+            implementations[0],
+            sizes[0],
+            has_steady=True,
+        )
 
 
 def _is_built() -> bool:

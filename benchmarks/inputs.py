@@ -45,6 +45,17 @@ class Records:
             self.tenants,
         )
 
+    def after(self, first: Records) -> Records:
+        """These records without those of ``first``, with which they begin."""
+        count = len(first.values)
+        return Records(
+            self.encoding,
+            self.values[count:],
+            self.spans[count:],
+            self.time_ms[count:],
+            self.tenants,
+        )
+
     def batches(self, spans: int) -> list[RawRecords]:
         """All records in order, in batches that end with the record that fills them."""
         return [self._batch(start, end) for start, end in self._bounds(spans)]

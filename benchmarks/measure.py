@@ -16,22 +16,24 @@ from statistics import median
 from time import perf_counter
 from typing import Any, Literal, TypeAlias
 
-from benchmarks.inputs import Records
+from benchmarks.inputs import Records, several
 from benchmarks.machine import peak_rss_bytes, reset_peak_rss
 from benchmarks.parse_only import Parser
 from consumer.config.model import Config
 from consumer.config.tenants import settings_by_tenant
 from consumer.decode import RawRecords, open_decoder
 from consumer.pipeline import ALL_PROCESSORS, Pipeline
+from consumer.registry import Registry
 from consumer.rehearsal import registry_of
 
 Implementation: TypeAlias = Literal["auto", "native", "python"]
 
-PARSE_ONLY, PARSE_ONLY_WARM, DECODE, PIPELINE = (
+PARSE_ONLY, PARSE_ONLY_WARM, DECODE, PIPELINE, STEADY = (
     "parse_only",
     "parse_only_warm",
     "decode",
     "pipeline",
+    "steady",
 )
 
 
@@ -45,6 +47,8 @@ class Case:
     config: Config
     implementation: Implementation
     batch_spans: int
+    has_steady: bool = False
+    """Whether :data:`STEADY` is measured: the traces of ``records`` must have ids."""
 
 
 @dataclass(slots=True)
@@ -73,6 +77,9 @@ class Bench:
         self.discarded = 0
         """Spans that never reached a processor when the pipeline last ran."""
         self._batches = case.records.batches(case.batch_spans)
+        later = several(case.records, 2).after(case.records) if case.has_steady else None
+        self._later = later.batches(case.batch_spans) if later else []
+        self.stages = (DECODE, PIPELINE, *([STEADY] if case.has_steady else []))
 
     def warm_up(self) -> None:
         """Run the first batch, so that what is made at first use is there."""
@@ -84,26 +91,33 @@ class Bench:
         for batch in self._batches if batches is None else batches:
             self.decoder.decode(batch)
 
-    def run(self, batches: Sequence[RawRecords] | None = None) -> None:
+    def run(self, batches: Sequence[RawRecords] | None = None) -> tuple[Pipeline, Registry]:
         """Decode, let the processors have the spans, and fold their deltas: from nothing."""
         pipeline = Pipeline(self._open, self._tenants)
         registry = registry_of(self.case.config, self._tenants)
         self.discarded = 0
-        for batch in self._batches if batches is None else batches:
+        self._go_on(pipeline, registry, self._batches if batches is None else batches)
+        return pipeline, registry
+
+    def _go_on(self, pipeline: Pipeline, registry: Registry, batches: Sequence[RawRecords]) -> None:
+        for batch in batches:
             outcome = pipeline.push(batch)
             registry.fold(outcome.frames, int(batch.time_ms[-1]))
             for (_, processor, _), spans in outcome.discarded.items():
                 self.discarded += spans if processor == ALL_PROCESSORS else 0
 
     def measure(self, stage: str) -> tuple[float, int]:
-        """Seconds, and the peak of memory in bytes, of :data:`DECODE` or :data:`PIPELINE`."""
+        """Seconds, and the peak of memory in bytes, of one of :attr:`stages`."""
+        warm = self.run() if stage == STEADY else None
         gc.collect()
         reset_peak_rss()
         began = perf_counter()
         if stage == DECODE:
             self.decode()
-        else:
+        elif warm is None:
             self.run()
+        else:
+            self._go_on(*warm, self._later)
         return perf_counter() - began, peak_rss_bytes()
 
 
@@ -129,12 +143,12 @@ def measure(cases: Sequence[Case], rounds: int) -> list[dict[str, Any]]:
                 records = id(bench.case.records)
                 own[PARSE_ONLY].add(*parsers[records, False].parse())
                 own[PARSE_ONLY_WARM].add(*parsers[records, True].parse())
-                for stage in (DECODE, PIPELINE):
+                for stage in bench.stages:
                     own[stage].add(*bench.measure(stage))
     return [
         _line(bench, stage, own)
         for bench, own in zip(benches, measured, strict=True)
-        for stage in (PARSE_ONLY, PARSE_ONLY_WARM, DECODE, PIPELINE)
+        for stage in (PARSE_ONLY, PARSE_ONLY_WARM, *bench.stages)
     ]
 
 
@@ -145,7 +159,7 @@ def _line(bench: Bench, stage: str, measured: Rounds) -> dict[str, Any]:
     rates = [spans / each for each in seconds]
     fresh, warm = measured[PARSE_ONLY].seconds, measured[PARSE_ONLY_WARM].seconds
     ratios = _ratios(fresh, seconds)
-    is_own = stage in {DECODE, PIPELINE}
+    is_own = stage in bench.stages
     return {
         "workload": case.workload,
         "options": case.options,
@@ -163,7 +177,7 @@ def _line(bench: Bench, stage: str, measured: Rounds) -> dict[str, Any]:
         "peak_rss_bytes": measured[stage].peak_rss_bytes,
         "rounds": len(rates),
         "spans": spans,
-        "discarded_spans": bench.discarded if stage == PIPELINE else 0,
+        "discarded_spans": bench.discarded if stage in {PIPELINE, STEADY} else 0,
         "tenants": len(records.tenants),
     }
 

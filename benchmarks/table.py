@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from benchmarks.measure import DECODE, PARSE_ONLY, PARSE_ONLY_WARM, PIPELINE
+from benchmarks.measure import DECODE, PARSE_ONLY, PARSE_ONLY_WARM, PIPELINE, STEADY
 
 HEAD = (
     *("workload", "stage", "decoder", "spans a batch", "spans/s (min to max)"),
@@ -21,7 +21,7 @@ def main() -> None:
     print("| " + " | ".join(HEAD) + " |")
     print("|" + "---|" * len(HEAD))
     for line in map(orjson.loads, sys.stdin):
-        if line["stage"] in {DECODE, PIPELINE}:
+        if line["stage"] in {DECODE, PIPELINE, STEADY}:
             print("| " + " | ".join(_cells(line)) + " |")
 
 

@@ -17,6 +17,7 @@ from benchmarks.workloads.records import trace_records
 from benchmarks.workloads.tenants import SPANS_PER_RECORD, tenant_records
 from consumer.decode import Encoding
 from consumer.errors import InputError
+from processors.grouping import IS_BUILT
 
 ROOT = Path(__file__).parents[2]
 ONE_TENANT = ("single-tenant",)
@@ -89,6 +90,7 @@ def test_the_quick_mode_prints_a_figure_for_every_stage() -> None:
     assert {line["workload"] for line in lines} == {"shop", "wide", "tenants"}
     assert {line["stage"] for line in lines} == {
         *("parse_only", "parse_only_warm", "decode", "pipeline"),
+        *(("steady",) if IS_BUILT else ()),
     }
     assert {line["batch_spans"] for line in lines} >= {16_000, 1_000}
     assert "python" in {line["decoder"] for line in lines}
@@ -105,7 +107,7 @@ def test_the_figures_make_a_table() -> None:
         check=True,
     ).stdout.splitlines()
     stages = [orjson.loads(line)["stage"] for line in ran.stdout.splitlines()]
-    figures = [stage for stage in stages if stage in {"decode", "pipeline"}]
+    figures = [stage for stage in stages if stage in {"decode", "pipeline", "steady"}]
     assert len(table) == 2 + len(figures)
     assert len({row.count("|") for row in table}) == 1
 
