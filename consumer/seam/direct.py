@@ -137,10 +137,6 @@ class DirectSeam:
     def begin_again(self) -> None:
         """Nothing was given up."""
 
-    def registries(self) -> Collection[Registry]:
-        """The one of this process."""
-        return (self.registry,)
-
     def committed(self, partition: int) -> int | None:
         """The offset that this worker committed last, if any."""
         return self._offsets.committed(partition)
@@ -175,7 +171,7 @@ class DirectSeam:
         covered = self._coverage.before(closed.tick_ms, lanes) if self._is_safe() else {}
         self._flusher.tick(closed.tick_ms, covered)
         self._reporter.ticked(self._clock.monotonic_s() - began_s)
-        self._reporter.series(self.registries())
+        self._reporter.series([self.registry])
 
     def _last_tick(self, lanes: Lanes) -> None:
         """As of the clock of the lane that is furthest ahead: no delta is of a later time."""

@@ -8,7 +8,6 @@ from typing import Protocol
 from consumer.kafka.source import Committed, SpanSource
 from consumer.lane import Lane, Resumption
 from consumer.overrides import Overrides
-from consumer.registry import Registry
 from consumer.span_side import Ticked
 
 Lanes = Mapping[int, Lane]
@@ -71,10 +70,6 @@ class Seam(Protocol):
 
     def begin_again(self) -> None:
         """All that was not committed is read again."""
-        ...
-
-    def registries(self) -> Collection[Registry]:
-        """Those of which the series are written here."""
         ...
 
     def committed(self, partition: int) -> int | None:

@@ -18,7 +18,6 @@ from consumer.kafka.source import Committed, SpanSource
 from consumer.kafka.transactions import AbortedError, GroupOffsets, PlacedRecord, Transactions
 from consumer.lane import Resumption
 from consumer.overrides import Overrides
-from consumer.registry import Registry
 from consumer.seam.columns import FormatError
 from consumer.seam.interface import Lanes
 from consumer.seam.notes import Progress, read_note, write_note, write_progress
@@ -148,10 +147,6 @@ class LogSeam:
         self.must_begin_again = False
         self._outgoing.clear()
         self._told.clear()
-
-    def registries(self) -> Collection[Registry]:
-        """Those of the shards that are ours."""
-        return self._owner.registries().values()
 
     def committed(self, partition: int) -> int | None:
         """The offset that this worker committed last, if any."""

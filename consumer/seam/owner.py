@@ -110,7 +110,6 @@ class Owner:
         self._under_way: deque[_UnderWay] = deque()
         self._joiner = Joiner()
         self._is_paused = False
-        self._is_over = False
 
     def join(self, source: SpanSource) -> None:
         """The deltas come from ``source``."""
@@ -163,9 +162,8 @@ class Owner:
         self._record()
 
     def close(self) -> None:
-        """Nothing more is told; shards that go write their snapshots."""
+        """Leave the group: shards that go write their snapshots."""
         self._source.close()
-        self._is_over = True
 
     def assigned(self, committed: Mapping[int, Committed]) -> Mapping[int, int]:
         """Go on with these shards from their snapshots (called from ``poll``)."""
@@ -203,10 +201,11 @@ class Owner:
                 shard.load(kept.snapshot)
         except FormatError as error:
             raise StoppedError(f"{place}: {error}") from error
-        start = low if shard.next_offset is None else shard.next_offset
+        start = 0 if shard.next_offset is None else shard.next_offset
         if start < low:
-            text = f"{place} ends at offset {start} of {self._settings.deltas_topic}/{number},"
-            raise StoppedError(f"{text} which begins at {low}: the deltas between are gone")
+            text = f"{place} tells of {self._settings.deltas_topic}/{number} up to offset {start},"
+            more = "to count from zero, delete both topics while no worker runs"
+            raise StoppedError(f"{text} which begins at {low}: deltas between are gone; {more}")
         shard.next_offset = start
         due_ms = self._parts.clock.now_ms()
         due_ms += self._settings.snapshot_ms * (number + 2) // (number + 1)
