@@ -37,6 +37,9 @@ from tests.support.workers import Stage, metric
 ROUNDS, MINUTES, PARTITIONS = 5, 5, 4
 WORKLOADS = ("shop", TRACES)
 BATCH_SPANS = 16_000
+INTERVAL = "5m"
+"""A tick of 120,000 series for every million spans: minutes pass in a second here."""
+
 LOOK_S = 0.1
 TIMEOUT_S = 300.0
 TENANTS = ("single-tenant",)
@@ -142,12 +145,16 @@ def _read(worker: SpanmillWorker) -> Reading:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a line is measured of: minutes of a workload, so many times, with a guarantee."""
+    """What a line is measured of: minutes of a workload, so many times, with a guarantee.
+
+    ``interval``: between ticks, in the time of records.
+    """
 
     workload: str
     minutes: int
     rounds: int
     guarantee: str
+    interval: str
 
 
 def measure(asked: Asked, cores: tuple[int, int]) -> dict[str, Any]:
@@ -177,7 +184,7 @@ def measure(asked: Asked, cores: tuple[int, int]) -> dict[str, Any]:
                     topic,
                     url,
                     workers,
-                    "15s",
+                    asked.interval,
                     wait="10s",
                     kafka_block={"group_id": f"round-{number}", "create_topics": True},
                     blocks=_guarantee(asked.guarantee, f"round-{number}"),
@@ -189,6 +196,7 @@ def measure(asked: Asked, cores: tuple[int, int]) -> dict[str, Any]:
     return {
         "workload": workload,
         "guarantee": asked.guarantee,
+        "interval": asked.interval,
         "stage": "worker",
         "decoder": bench.decoder.implementation,
         "spans_per_record": round(total / len(records.values), 1),
@@ -223,13 +231,17 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N")
     parser.add_argument("--guarantee", choices=GUARANTEES, default=GUARANTEES[0])
+    parser.add_argument(
+        "--interval", default=INTERVAL, help="between ticks, in the time of records"
+    )
     arguments = parser.parse_args()
     if min(arguments.minutes, arguments.rounds) < 1:
         parser.error("--minutes and --rounds are numbers of at least 1")
     try:
         for workload in arguments.workload or WORKLOADS:
             numbers = (arguments.minutes, arguments.rounds)
-            line = measure(Asked(workload, *numbers, arguments.guarantee), two_cores())
+            told = (arguments.guarantee, arguments.interval)
+            line = measure(Asked(workload, *numbers, *told), two_cores())
             print(orjson.dumps(line).decode(), flush=True)
     except KafkaUnavailableError as error:
         sys.stderr.write(f"no broker to measure with: {error}\n")
