@@ -52,11 +52,11 @@ def labels_of(expression: str) -> set[str]:
 
 
 def _made(expression: str) -> set[str]:
-    """Labels that ``label_replace`` and ``label_join`` set: the first string after the vector."""
+    """Labels that ``label_replace`` and ``label_join`` set: what precedes ``"$1"`` or ``" → "``."""
     if not _LABEL_CALL.search(expression):
         return set()
     outside = _SELECTOR.sub(" ", expression)
-    return set(re.findall(r",\s*\"(\w+)\"\s*,\s*\"[^\w]", outside))
+    return set(re.findall(r",\s*\"(\w+)\"\s*,\s*\"[$ ]", outside))
 
 
 def _matchers(text: str) -> list[tuple[str, str]]:
