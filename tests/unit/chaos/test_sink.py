@@ -1,10 +1,13 @@
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+import snappy
 import urllib3
 
 from tests.chaos.sink import Sink, Trouble
+from tests.support.otlp import field, varint
 from tests.support.remote_write_receiver import Receiver, Reply
 
 
@@ -20,10 +23,18 @@ def sink(receiver: Receiver) -> Iterator[Sink]:
         yield sink
 
 
-def post(sink: Sink) -> tuple[int, bytes]:
+HEADERS = {
+    "Content-Encoding": "snappy",
+    "Content-Type": "application/x-protobuf",
+    "X-Prometheus-Remote-Write-Version": "0.1.0",
+    "User-Agent": "spanmill/0.1.0",
+}
+
+
+def post(sink: Sink, body: bytes = b"x") -> tuple[int, bytes]:
     with ExitStack() as stack:
         pool = stack.enter_context(urllib3.PoolManager(retries=False, timeout=5.0))
-        answer = pool.request("POST", sink.url, body=b"x")
+        answer = pool.request("POST", sink.url, body=body, headers=HEADERS)
         return answer.status, answer.data
 
 
@@ -48,3 +59,18 @@ def test_a_reset_connection_is_told_to_the_sender(
     with pytest.raises(urllib3.exceptions.ProtocolError):
         post(sink)
     assert len(receiver.requests) == came
+
+
+def test_a_request_without_samples_passes_and_has_no_delay(receiver: Receiver, sink: Sink) -> None:
+    assert post(sink, snappy.compress(b""))[0] == 204
+    assert receiver.violations == []
+    assert sink.delays_ms == []
+
+
+def test_how_late_samples_come_is_noted(sink: Sink) -> None:
+    sample = field(2, varint(2 << 3) + varint(1_700_000_000_000))
+    name = field(1, field(1, b"__name__") + field(2, b"up"))
+    before_ms = time.time_ns() // 1_000_000
+    assert post(sink, snappy.compress(field(1, name + sample)))[0] == 204
+    [delay_ms] = sink.delays_ms
+    assert delay_ms >= before_ms - 1_700_000_000_000
