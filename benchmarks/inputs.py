@@ -13,7 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from consumer.decode import Encoding, RawRecords, open_decoder
 from consumer.errors import InputError
-from consumer.otlp_files import read_records
+from consumer.files.otlp_files import read_records
 from processors.batch import Projection
 
 _BETWEEN_MS = 90_000

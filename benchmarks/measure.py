@@ -22,9 +22,9 @@ from benchmarks.parse_only import Parser
 from consumer.config.model import Config
 from consumer.config.tenants import settings_by_tenant
 from consumer.decode import RawRecords, open_decoder
+from consumer.files.rehearsal import registry_of
 from consumer.pipeline import ALL_PROCESSORS, Pipeline
 from consumer.registry import Registry
-from consumer.rehearsal import registry_of
 
 Implementation: TypeAlias = Literal["auto", "native", "python"]
 

@@ -25,13 +25,13 @@ from consumer.page.sinks import Sinks
 from consumer.page.tap import Tap
 from consumer.page.traffic import Traffic
 from consumer.pipeline import open_pipeline
-from consumer.record_time import RecordTime
 from consumer.remote_write.sender import Sender
 from consumer.seam.build import Around, member_properties, open_seam
 from consumer.signals import hang_up_sets, stop_signals
 from consumer.telemetry.metrics import Metrics
 from consumer.telemetry.reporter import Reporter
 from consumer.telemetry.server import Served, Status, StatusServer
+from consumer.ticks.record_time import RecordTime
 from consumer.worker import Parts, Worker, WorkerSettings
 
 MOST_POLL_S = 0.05

@@ -12,12 +12,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from consumer.collection import TenantTicks
 from consumer.config.tenants import SettingsByTenant
 from consumer.registry import Registry
 from consumer.remote_write.delivery import Delivery
 from consumer.remote_write.routes import Routes
 from consumer.remote_write.series import Tick
+from consumer.ticks.collection import TenantTicks
 from processors.delta import DeltaFrame
 
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from consumer.kafka.client import IncomingRecord
 from consumer.kafka.intake import IntakeSettings, take_in
-from consumer.lane import Lane, Resumption, Times, tick_of
 from consumer.pipeline import Outcome, Pipeline
+from consumer.ticks.lane import Lane, Resumption, Times, tick_of
 from processors.batch import Mask
 
 Bury: TypeAlias = Callable[[IncomingRecord, str, str], None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 Cells: TypeAlias = Sequence[object]
@@ -18,3 +18,10 @@ def aligned(header: Cells, rows: Sequence[Cells], *, left: int = 1) -> Iterator[
             for place, (text, width) in enumerate(zip(row, widths, strict=True))
         ]
         yield "  " + "  ".join(cells).rstrip()
+
+
+def table(head: Sequence[str], rows: Iterable[Cells]) -> str:
+    """``head`` and ``rows`` in columns aligned to the left; None is shown as ``-``."""
+    shown = [["-" if value is None else value for value in row] for row in rows]
+    lines = aligned(head, shown, left=len(head))
+    return "".join(f"{line.removeprefix('  ')}\n" for line in lines)

@@ -19,13 +19,13 @@ from consumer.kafka.intake import IntakeSettings, origin_of
 from consumer.kafka.source import Committed, SpanSource
 from consumer.overrides import Overrides
 from consumer.pipeline import Pipeline
-from consumer.record_time import RecordTime
 from consumer.seam.interface import Seam
 from consumer.seam.letters import are_safe
 from consumer.span_side import SpanSide, Ticked
 from consumer.telemetry.metrics import Rebalance
 from consumer.telemetry.reporter import Reporter
 from consumer.telemetry.server import PartitionStatus
+from consumer.ticks.record_time import RecordTime
 
 SINK, DEAD_LETTERS = "sink", "dead_letters"
 """Why consumption is paused."""

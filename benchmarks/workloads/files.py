@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.workloads.records import shop_records, trace_records
 from benchmarks.workloads.tenants import tenant_records, tenants_of
-from consumer.otlp_files import read_records
+from consumer.files.otlp_files import read_records
 
 WORKLOADS = ("shop", "wide", "tenants")
 TRACES = "traces"

@@ -22,9 +22,9 @@ from consumer.explain.prose import write_prose
 from consumer.explain.report import Report, write_lines
 from consumer.explain.spans import NumberingDecoder, SeenSpans, numbers_of
 from consumer.explain.trace import Traced
+from consumer.files.rehearsal import Rehearsal
 from consumer.pipeline import ALL_PROCESSORS
 from consumer.plans import Plan
-from consumer.rehearsal import Rehearsal
 from processors.batch import Projection
 from processors.delta import Stateless
 from processors.service_graphs import EdgeStore

@@ -14,9 +14,9 @@ from consumer.config.model import Config
 from consumer.config.series import registry_settings
 from consumer.config.tenants import SettingsByTenant, TenantSettings
 from consumer.decode import Decoded, Decoder, RawRecords
+from consumer.files.rehearsal import TIME_MS, is_timed
 from consumer.pipeline import Pipeline
 from consumer.registry import Registry
-from consumer.rehearsal import TIME_MS, is_timed
 from processors.batch import Projection, SpanBatch
 
 

@@ -13,6 +13,8 @@ from consumer.config.load import load_tenants
 from consumer.config.model import Config
 from consumer.config.tenants import SettingsByTenant
 from consumer.decode import Decoder, Encoding, open_decoder
+from consumer.files.otlp_files import read_records
+from consumer.files.rehearsal import Rehearsal
 from consumer.forecast.answers import DimensionCost, Forecast, LimitsForecast
 from consumer.forecast.estimate import (
     Estimator,
@@ -24,9 +26,7 @@ from consumer.forecast.estimate import (
 from consumer.forecast.keys import attribute_keys
 from consumer.forecast.replay import Part, Recording, Replay
 from consumer.forecast.tables import write_json, write_tables
-from consumer.otlp_files import read_records
 from consumer.registry import Registry, TenantLimits
-from consumer.rehearsal import Rehearsal
 from processors.batch import Projection
 from processors.span_metrics import SpanMetrics
 

@@ -14,9 +14,9 @@ from typing import Protocol
 
 from consumer.config.blocks import KafkaConfig
 from consumer.errors import InputError
+from consumer.files.otlp_files import Place, as_file, as_places, places_file
 from consumer.kafka.client import IncomingRecord
 from consumer.kafka.intake import IntakeSettings, take_in
-from consumer.otlp_files import Place, as_file, as_places, places_file
 
 
 class Reader(Protocol):

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, Self
 
 from consumer.errors import InputError
 from consumer.kafka.client import IncomingRecord
-from consumer.operations.text import table
+from consumer.text_table import table
 
 OWN_HEADERS = "spanmill."
 """How the headers begin that were added to the record's own."""

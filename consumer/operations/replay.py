@@ -16,7 +16,7 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainin
 from consumer.errors import SpanmillError
 from consumer.kafka.client import OutgoingRecord
 from consumer.operations.dead_letters import REPLAYED, Echo, Letter, LetterPlace, Letters
-from consumer.operations.text import table
+from consumer.text_table import table
 
 FLUSH_TIMEOUT_S = 30.0
 

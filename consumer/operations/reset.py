@@ -10,7 +10,7 @@ from typing import Protocol
 from consumer.config.model import Config
 from consumer.errors import InputError
 from consumer.kafka.admin import GroupState, Place
-from consumer.operations.text import table
+from consumer.text_table import table
 
 _HEAD = ("PARTITION", "COMMITTED", "NEW", "END", "RECORDS")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from consumer.config.model import Config
-from consumer.operations.text import table
 from consumer.operations.topics import Found, Need, TopicAdmin, create, look, needs_of
+from consumer.text_table import table
 
 _HEAD = ("TOPIC", "PURPOSE", "PARTITIONS", "REPLICAS", "STATE")
 

@@ -18,7 +18,6 @@ from consumer.kafka.dead_letters import DeadLetters
 from consumer.kafka.source import SourceSettings, SpanSource
 from consumer.kafka.transactions import Transactions
 from consumer.overrides import Overrides
-from consumer.record_time import base_ms_of
 from consumer.registry import Registry
 from consumer.seam.direct import DirectParts, DirectSeam
 from consumer.seam.interface import Seam
@@ -27,6 +26,7 @@ from consumer.seam.log import LogParts, LogSeam, LogSettings
 from consumer.seam.outgoing import Outgoing
 from consumer.seam.owner import Owner, OwnerParts, OwnerSettings
 from consumer.telemetry.reporter import Reporter
+from consumer.ticks.record_time import base_ms_of
 
 SHARD_LABEL = "spanmill_shard"
 """On overflow series: each shard has its own."""

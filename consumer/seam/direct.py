@@ -15,13 +15,13 @@ from consumer.flusher import Flusher
 from consumer.kafka.client import KafkaError
 from consumer.kafka.offsets import Offsets
 from consumer.kafka.source import Committed, SpanSource
-from consumer.lane import Resumption
 from consumer.overrides import Overrides
 from consumer.registry import Registry
 from consumer.seam.interface import Lanes
 from consumer.span_side import Ticked
 from consumer.telemetry.reporter import Reporter
-from consumer.tick_closer import ClosedTick, TickCloser
+from consumer.ticks.closer import ClosedTick, TickCloser
+from consumer.ticks.lane import Resumption
 
 WAIT_S = 0.02
 """Between two looks at whether something was delivered."""

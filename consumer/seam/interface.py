@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from consumer.kafka.source import Committed, SpanSource
-from consumer.lane import Lane, Resumption
 from consumer.overrides import Overrides
 from consumer.span_side import Ticked
+from consumer.ticks.lane import Lane, Resumption
 
 Lanes = Mapping[int, Lane]
 """The lanes of this worker, by partition."""

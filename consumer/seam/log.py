@@ -16,7 +16,6 @@ from consumer.clock import Clock
 from consumer.kafka.client import StoppedError
 from consumer.kafka.source import Committed, SpanSource
 from consumer.kafka.transactions import AbortedError, GroupOffsets, PlacedRecord, Transactions
-from consumer.lane import Resumption
 from consumer.overrides import Overrides
 from consumer.seam.columns import FormatError
 from consumer.seam.interface import Lanes
@@ -26,6 +25,7 @@ from consumer.seam.owner import Owner
 from consumer.seam.shard import DELTAS, PROGRESS
 from consumer.span_side import Ticked
 from consumer.telemetry.reporter import Reporter
+from consumer.ticks.lane import Resumption
 
 MOST_WAITING_BYTES = 64 << 20
 """Of deltas before they are merged; then they are committed before their time."""

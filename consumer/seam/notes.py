@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from consumer.lane import Resumption
 from consumer.seam.columns import FormatError
+from consumer.ticks.lane import Resumption
 
 VERSION = 1
 MOST_NOTE_BYTES = 4_000

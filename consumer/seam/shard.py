@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from consumer.collection import TenantTicks
 from consumer.config.tenants import SettingsByTenant
 from consumer.registry import Registry
 from consumer.remote_write.series import Tick
 from consumer.seam.columns import FormatError, pack, unpack
 from consumer.seam.frames import decode_frame, encode_frame
 from consumer.seam.notes import read_progress
-from consumer.tick_closer import TickCloser
+from consumer.ticks.closer import TickCloser
+from consumer.ticks.collection import TenantTicks
 
 DELTAS, PROGRESS = b"deltas", b"progress"
 """Keys of the records of the repartition topic."""

@@ -13,7 +13,7 @@ from consumer.config.load import load_config
 from consumer.config.tenants import settings_by_tenant
 from consumer.explain import explain
 from consumer.explain.report import Report
-from consumer.preview import run_preview
+from consumer.files.preview import run_preview
 from tests.support.explained import families_of, named
 
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/expected.jsonl"))

@@ -25,10 +25,10 @@ from consumer.config.model import Config
 from consumer.config.tenants import settings_by_tenant
 from consumer.decode import Encoding, RawRecords, open_decoder
 from consumer.errors import ConfigError
-from consumer.otlp_files import read_records
+from consumer.files.otlp_files import read_records
+from consumer.files.preview import run_preview, series_lines
+from consumer.files.rehearsal import registry_of
 from consumer.pipeline import Pipeline
-from consumer.preview import run_preview, series_lines
-from consumer.rehearsal import registry_of
 from tests.support.decoding import IMPLEMENTATIONS, Implementation, require
 
 FOLDERS = sorted(path.parent for path in Path(__file__).parent.glob("*/config.yaml"))

@@ -14,7 +14,7 @@ import yaml
 
 from consumer.config.load import load_config
 from consumer.config.tenants import settings_by_tenant
-from consumer.otlp_files import read_records
+from consumer.files.otlp_files import read_records
 from processors.service_graphs import PARTS
 from tests.golden.test_golden import FOLDERS, SUM_TOLERANCE, name_of, series
 from tests.support.oracle import Oracle

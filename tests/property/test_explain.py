@@ -18,8 +18,8 @@ from consumer.config import Config
 from consumer.config.load import load_config
 from consumer.config.tenants import settings_by_tenant
 from consumer.explain import explain, run_explain
-from consumer.preview import run_preview
-from consumer.rehearsal import Rehearsal
+from consumer.files.preview import run_preview
+from consumer.files.rehearsal import Rehearsal
 from tests.support.explained import PROCESSORS, ends, families_of, named, total
 from tests.support.graph_strategies import OPTIONS, Options, spans
 from tests.support.graphs import GraphRecord

@@ -23,7 +23,6 @@ from consumer.kafka.dead_letters import DeadLetters
 from consumer.kafka.intake import IntakeSettings
 from consumer.overrides import Overrides
 from consumer.pipeline import open_pipeline
-from consumer.record_time import base_ms_of
 from consumer.remote_write.delivery import Delivery
 from consumer.remote_write.series import Tick
 from consumer.seam.build import _shard_registry
@@ -33,6 +32,7 @@ from consumer.seam.owner import Owner, OwnerParts, OwnerSettings
 from consumer.telemetry.metrics import Metrics
 from consumer.telemetry.reporter import Reporter
 from consumer.telemetry.server import Status
+from consumer.ticks.record_time import base_ms_of
 from consumer.worker import Parts, Worker, WorkerSettings
 from tests.simulation.kafka import Cluster, Crash, SimSnapshots, SimSource, SimTransactions
 from tests.support.clock import HandClock

@@ -11,7 +11,7 @@ from typing import TextIO
 import pytest
 import yaml
 
-from consumer import cli
+from consumer.cli import commands as cli
 from consumer.config import Config
 from consumer.demo import DemoOptions
 from consumer.errors import InputError
@@ -213,7 +213,7 @@ def test_preview_gets_its_inputs_and_options(run: Runner) -> None:
         calls.append({"inputs": inputs, "encoding": encoding, "keep_pending": keep_pending})
         output.write("a line\n")
 
-    run.module("consumer.preview", run_preview=run_preview)
+    run.module("consumer.files.preview", run_preview=run_preview)
     assert run("preview", "a", "b").output == "a line\n"
     assert run("preview", "--encoding", "tempo", "--keep-pending", "a").code == 0
     assert calls == [
@@ -223,7 +223,7 @@ def test_preview_gets_its_inputs_and_options(run: Runner) -> None:
 
 
 def test_preview_knows_three_encodings(run: Runner) -> None:
-    run.module("consumer.preview", run_preview=pytest.fail)
+    run.module("consumer.files.preview", run_preview=pytest.fail)
     ran = run("preview", "--encoding", "xml", "a")
     assert ran.code == 2
     assert "expected one of otlp_proto, otlp_json, tempo" in ran.errors[-1]
@@ -276,7 +276,7 @@ def test_a_users_mistake_is_one_line_without_a_traceback(run: Runner) -> None:
     def run_preview(*_arguments: object, **_options: object) -> None:
         raise InputError("a.otlp: no such file")
 
-    run.module("consumer.preview", run_preview=run_preview)
+    run.module("consumer.files.preview", run_preview=run_preview)
     ran = run("preview", "a.otlp")
     assert (ran.code, ran.errors) == (2, ["a.otlp: no such file"])
 

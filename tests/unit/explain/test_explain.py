@@ -17,7 +17,7 @@ from consumer.config.tenants import settings_by_tenant
 from consumer.errors import InputError
 from consumer.explain import run_explain
 from consumer.explain.reasons import words_for
-from consumer.otlp_files import Place, as_places, places_file
+from consumer.files.otlp_files import Place, as_places, places_file
 from tests.support import otlp
 from tests.support.graphs import CLIENT, CONSUMER, INTERNAL, PRODUCER, SERVER, WILD, GraphRecord
 from tests.support.graphs import half as half_of

@@ -13,10 +13,10 @@ import pytest
 from consumer.config import Config
 from consumer.config.load import load_config
 from consumer.decode import Encoding
+from consumer.files.otlp_files import Place, as_places, places_file
+from consumer.files.preview import run_preview
 from consumer.forecast import run_forecast
 from consumer.forecast.keys import attribute_keys
-from consumer.otlp_files import Place, as_places, places_file
-from consumer.preview import run_preview
 from tests.support import otlp
 from tests.support.graphs import CLIENT, SERVER, half
 

@@ -11,10 +11,10 @@ import pytest
 
 from consumer.config.blocks import KafkaConfig
 from consumer.errors import InputError
+from consumer.files.otlp_files import as_file, places_of, read_records
 from consumer.kafka.client import IncomingRecord, OutgoingRecord, RecordWriter, mock_cluster
 from consumer.kafka.reader import TopicReader
 from consumer.operations.capture import Wanted, run_capture
-from consumer.otlp_files import as_file, places_of, read_records
 
 TIME_MS = 1_767_225_600_000
 

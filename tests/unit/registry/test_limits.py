@@ -11,11 +11,11 @@ import pytest
 
 from consumer.config.load import load_config
 from consumer.decode import RawRecords
-from consumer.otlp_files import read_records
+from consumer.files.otlp_files import read_records
+from consumer.files.rehearsal import registry_of
 from consumer.pipeline import open_pipeline
 from consumer.registry import Registry, RegistrySettings, TenantLimits
 from consumer.registry.limiter import first_that_fit
-from consumer.rehearsal import registry_of
 from processors import strings
 from processors.delta import DeltaFrame
 from tests.support.fakes import samples_of

@@ -8,11 +8,11 @@ import pytest
 
 from consumer.kafka.source import SpanSource
 from consumer.kafka.transactions import AbortedError, GroupOffsets, PlacedRecord, Transactions
-from consumer.lane import Lane
 from consumer.seam.log import LogParts, LogSeam, LogSettings
 from consumer.seam.outgoing import Outgoing
 from consumer.seam.owner import Owner
 from consumer.telemetry.reporter import Reporter
+from consumer.ticks.lane import Lane
 from tests.support.clock import HandClock
 
 SETTINGS = LogSettings(span_topic="spans", deltas_topic="deltas", shards=2, commit_ms=1_000)

@@ -2,7 +2,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.lane import Resumption
 from consumer.seam.columns import FormatError
 from consumer.seam.notes import (
     MOST_NOTE_BYTES,
@@ -12,6 +11,7 @@ from consumer.seam.notes import (
     write_note,
     write_progress,
 )
+from consumer.ticks.lane import Resumption
 
 NOW_MS = 1_790_000_000_000
 

@@ -12,8 +12,8 @@ import orjson
 from consumer.config.environment import environment
 from consumer.config.load import load_tenants
 from consumer.config.model import Config
+from consumer.files.rehearsal import TIME_MS, Rehearsal
 from consumer.registry import Registry
-from consumer.rehearsal import TIME_MS, Rehearsal
 from consumer.remote_write.native_histograms import is_whole, wire_buckets
 from consumer.remote_write.series import NativeHistograms, SeriesBlock
 

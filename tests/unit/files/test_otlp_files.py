@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from consumer.errors import InputError
-from consumer.otlp_files import Place, as_places, places_file, places_of, read_records
+from consumer.files.otlp_files import Place, as_places, places_file, places_of, read_records
 
 RECORD: Mapping[str, Sequence[object]] = {"resourceSpans": []}
 

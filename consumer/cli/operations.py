@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumer.cli_options import ConfigFile, DryRun, Settings, Yes, load
+from consumer.cli.options import ConfigFile, DryRun, Settings, Yes, load
 
 if TYPE_CHECKING:
     from consumer.operations.dead_letters import Letters

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.lane import Lane, Resumption, tick_of
+from consumer.ticks.lane import Lane, Resumption, tick_of
 
 WINDOW_MS = 2_000
 FOREVER_MS = 1 << 60

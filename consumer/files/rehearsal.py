@@ -15,7 +15,7 @@ from consumer.config.series import registry_settings
 from consumer.config.tenants import SettingsByTenant, settings_by_tenant
 from consumer.decode import Decoder, Encoding, Failure, RawRecords, open_decoder
 from consumer.errors import InputError
-from consumer.otlp_files import Place, places_file, places_of, read_records
+from consumer.files.otlp_files import Place, places_file, places_of, read_records
 from consumer.pipeline import OpenPlan, Outcome, Pipeline
 from consumer.plans import Plan
 from consumer.registry import Registry

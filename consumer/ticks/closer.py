@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from consumer.lane import tick_of
+from consumer.ticks.lane import tick_of
 from processors.delta import DeltaFrame
 
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumer.cli_operations import operations
-from consumer.cli_options import ConfigFile, Settings
-from consumer.cli_options import load as _load
+from consumer.cli.operations import operations
+from consumer.cli.options import ConfigFile, Settings
+from consumer.cli.options import load as _load
 from consumer.errors import ConfigError, SpanmillError
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def preview(
 ) -> None:
     """Print the final series that OTLP files would produce, without Kafka."""
     from consumer.config.blocks import ENCODINGS
-    from consumer.preview import run_preview
+    from consumer.files.preview import run_preview
 
     if encoding not in (None, *ENCODINGS):
         raise typer.BadParameter(f"expected one of {', '.join(ENCODINGS)}", param_hint="--encoding")

@@ -1,4 +1,4 @@
-from consumer.tick_closer import TickCloser
+from consumer.ticks.closer import TickCloser
 from tests.unit.registry.frames import gauge
 
 ONE, TWO, THREE = (gauge("north", name, 1.0) for name in ("one", "two", "three"))
