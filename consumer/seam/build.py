@@ -34,8 +34,13 @@ SHARD_LABEL = "spanmill_shard"
 CONSUMER_PROPERTIES = {
     "partition.assignment.strategy": "cooperative-sticky",
     "client.id": "spanmill",
+    "fetch.queue.backoff.ms": "10",
 }
-"""librdkafka properties that a user may change, unlike those of ``SourceSettings``."""
+"""librdkafka properties that a user may change, unlike those of ``SourceSettings``.
+
+A full queue of fetched records is looked at again after 10 ms, not after the second that
+librdkafka waits by default: a worker that catches up empties it in a fraction of that.
+"""
 
 _PRODUCER_PROPERTIES = {"client.id": "spanmill", "compression.type": "lz4", "linger.ms": "5"}
 
