@@ -50,6 +50,19 @@ class ExemplarBudget:
 
 
 @dataclass(frozen=True, slots=True)
+class OfSlots:
+    """What the series of one family in a slot have in common: the columns their blocks share.
+
+    As in :class:`~consumer.remote_write.series.SeriesBlock`.
+    """
+
+    labels: NDArray[np.uint32]
+    newborn: Flags
+    start_ms: NDArray[np.int64]
+    ended: Flags
+
+
+@dataclass(frozen=True, slots=True)
 class Telling:
     """What the samples of one tenant in one table have in common.
 
@@ -76,14 +89,17 @@ class Telling:
     def _told(self, column: int, slots: Slots) -> Iterator[SeriesBlock]:
         """The blocks of one family, with the exemplars that it has to tell."""
         family, values = self.table.families[column], self.table.values[column][slots]
-        newborn = self.table.life[slots, column] == Life.NEWBORN
-        ended, began_ms = self.outdated[slots, column], self.table.began_ms[slots, column]
+        of_slots = OfSlots(
+            labels=self.table.rows[slots, 1:],
+            newborn=self.table.life[slots, column] == Life.NEWBORN,
+            start_ms=self.table.began_ms[slots, column],
+            ended=self.outdated[slots, column],
+        )
         exemplars = None
         if column in self.table.exemplars:
             exemplars = self.budget.grant(self.table.exemplars[column].take(slots))
         if family.shape is not None:
-            one = (values[:, 0], began_ms, newborn, ended)
-            block = self._block(family, (family.name, ""), slots, one)
+            block = self._block(family, (family.name, ""), of_slots, values[:, 0])
             histograms = _native(self.table.cells[column].of(slots), values)
             yield replace(block, histograms=histograms, exemplars=self._exemplars(exemplars))
             return
@@ -91,7 +107,7 @@ class Telling:
         buckets = {f"{family.name}_bucket"} if not is_counter else {family.name}
         bucket = 0
         for series, samples in _samples(family, values):
-            block = self._block(family, series, slots, (samples, began_ms, newborn, ended))
+            block = self._block(family, series, of_slots, samples)
             if exemplars is not None and series[0] in buckets:
                 of_bucket = exemplars.where(exemplars.bucket == bucket)
                 block = replace(block, exemplars=self._exemplars(of_bucket, is_one=is_counter))
@@ -120,21 +136,21 @@ class Telling:
             for rival in rivals if column in rivals else ():
                 heirs = slots[self.table.life[slots, rival] >= Life.NEWBORN]
                 told = set(series_names(self.table.families[rival]))
+                no = np.zeros(len(heirs), np.bool_)
+                nothing, never_ms = np.zeros(len(heirs)), np.zeros(len(heirs), np.int64)
+                of_slots = OfSlots(self.table.rows[heirs, 1:], no, never_ms, ~no)
                 for series in series_names(family):
                     if len(heirs) and series not in told:
-                        nothing, no = np.zeros(len(heirs)), np.zeros(len(heirs), np.bool_)
-                        ends = (nothing, np.zeros(len(heirs), np.int64), no, ~no)
-                        yield self._block(family, series, heirs, ends)
+                        yield self._block(family, series, of_slots, nothing)
 
     def _block(
         self,
         family: Family,
         series: tuple[str, str],
-        slots: Slots,
-        samples: tuple[NDArray[np.float64], NDArray[np.int64], Flags, Flags],
+        of_slots: OfSlots,
+        values: NDArray[np.float64],
     ) -> SeriesBlock:
         name, le = series
-        values, began_ms, newborn, ended = samples
         labels = {**self.constant_labels, "le": le} if le else self.constant_labels
         return SeriesBlock(
             name=name,
@@ -143,12 +159,12 @@ class Telling:
             unit=family.unit,
             constant_labels=tuple(sorted(labels.items())),
             label_names=self.table.label_names,
-            labels=self.table.rows[slots, 1:],
+            labels=of_slots.labels,
             strings=self.strings,
             values=values,
-            newborn=newborn,
-            start_ms=began_ms,
-            ended=ended,
+            newborn=of_slots.newborn,
+            start_ms=of_slots.start_ms,
+            ended=of_slots.ended,
         )
 
 

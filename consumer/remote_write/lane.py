@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from itertools import chain
@@ -48,7 +48,7 @@ class Share:
 
     def __post_init__(self) -> None:
         self.samples = sum(len(block) for block in self.blocks)
-        self.size_bytes = sum(map(_size_bytes, self.blocks))
+        self.size_bytes = _size_bytes(self.blocks)
 
     def settle(self) -> None:
         """Nobody needs to wait for this share any more."""
@@ -156,12 +156,17 @@ class Lane:
         return whole[0] if len(whole) > 1 else None
 
 
-def _size_bytes(block: SeriesBlock) -> int:
-    columns: Iterator[object] = _columns(block)
-    for part in (block.histograms, block.exemplars):
-        if part is not None:
-            columns = chain(columns, _columns(part))
-    return sum(column.nbytes for column in columns if isinstance(column, np.ndarray))
+def _size_bytes(blocks: Iterable[SeriesBlock]) -> int:
+    """What the columns of ``blocks`` take; one that several of them share counts once."""
+    parts = (
+        part
+        for block in blocks
+        for part in (block, block.histograms, block.exemplars)
+        if part is not None
+    )
+    columns = chain.from_iterable(map(_columns, parts))
+    sizes = {id(column): column.nbytes for column in columns if isinstance(column, np.ndarray)}
+    return sum(sizes.values())
 
 
 def _columns(part: SeriesBlock | NativeHistograms | Exemplars) -> Iterator[object]:

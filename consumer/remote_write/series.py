@@ -83,7 +83,7 @@ class Exemplars:
         return len(self.row)
 
     def cut(self, rows: Rows, series: int) -> Exemplars:
-        """Those of ``rows`` (ascending) of ``series`` alone."""
+        """Those of ``rows`` (distinct) of ``series`` alone, in the order of ``rows``."""
         if isinstance(rows, slice):
             first, last, _ = rows.indices(series)
             kept: slice | NDArray[np.intp] = slice(*np.searchsorted(self.row, (first, last)))
@@ -91,7 +91,8 @@ class Exemplars:
         else:
             place = np.full(series, -1, np.intp)
             place[rows] = np.arange(len(rows))
-            kept = np.flatnonzero(place[self.row] >= 0)
+            found = np.flatnonzero(place[self.row] >= 0)
+            kept = found[np.argsort(place[self.row[found]], kind="stable")]
             row = place[self.row[kept]]
         return Exemplars(
             row=row,
@@ -150,7 +151,7 @@ class SeriesBlock:
         return replace(self, newborn=no, ended=~no, exemplars=None)
 
     def cut(self, rows: Rows) -> SeriesBlock:
-        """The block with ``rows`` (ascending) alone, strings shared."""
+        """The block with ``rows`` (distinct) alone, in their order, strings shared."""
         histograms, exemplars = self.histograms, self.exemplars
         return replace(
             self,

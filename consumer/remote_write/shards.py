@@ -7,8 +7,10 @@ go together. Bound: beside the cut arrays eight bytes for each distinct text and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +23,14 @@ _HALF = np.uint64(32)
 
 
 def cut(blocks: Sequence[SeriesBlock], count: int) -> dict[int, list[SeriesBlock]]:
-    """The blocks of each of ``count`` shards that has any."""
+    """The blocks of each of ``count`` shards that has any; columns that blocks share stay shared."""
     if count == 1:
         return {0: list(blocks)}
-    hashes = _Hashes()
+    cutter = _Cutter(count)
     found: dict[int, list[SeriesBlock]] = {}
     for block in blocks:
-        places = hashes.of(block) % np.uint64(count)
-        order = np.argsort(places, kind="stable")
-        ends = np.searchsorted(places[order], np.arange(count + 1, dtype=np.uint64))
-        for shard, (start, end) in enumerate(pairwise(ends.tolist())):
-            if start < end:
-                found.setdefault(shard, []).append(block.cut(order[start:end]))
+        for shard, part in cutter.parts(block):
+            found.setdefault(shard, []).append(part)
     return found
 
 
@@ -47,6 +45,78 @@ def count_for(samples: int, most: int, max_samples: int) -> int:
 def is_worth_it(wanted: int, present: int) -> bool:
     """Whether to drain ``present`` shards for the sake of another number."""
     return wanted != present and not is_near(wanted, present)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Order:
+    """The rows of a block put in order of their shards: ``rows`` is intp[n].
+
+    ``spans``: each shard that has any, and which of those rows are its.
+    """
+
+    rows: NDArray[np.intp]
+    spans: Sequence[tuple[int, slice]]
+
+
+class _Cutter:
+    """Cuts blocks of one tick; what several of them share is put in order once.
+
+    They are known by their id, since the blocks being cut keep them alive.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._hashes = _Hashes()
+        self._orders: dict[Hashable, _Order] = {}
+        self._columns: dict[tuple[int, int], list[NDArray[Any]]] = {}
+
+    def parts(self, block: SeriesBlock) -> Iterator[tuple[int, SeriesBlock]]:
+        """(shard, its series in their order)."""
+        order = self._order(block)
+        labels, newborn, start_ms, ended = (
+            self._shared(order, column)
+            for column in (block.labels, block.newborn, block.start_ms, block.ended)
+        )
+        values, histograms, exemplars = block.values[order.rows], block.histograms, block.exemplars
+        if histograms is not None:
+            histograms = histograms.cut(order.rows)
+        if exemplars is not None:
+            exemplars = exemplars.cut(order.rows, len(block))
+        for index, (shard, rows) in enumerate(order.spans):
+            yield (
+                shard,
+                replace(
+                    block,
+                    labels=labels[index],
+                    values=values[rows],
+                    newborn=newborn[index],
+                    start_ms=start_ms[index],
+                    ended=ended[index],
+                    histograms=None if histograms is None else histograms.cut(rows),
+                    exemplars=None if exemplars is None else exemplars.cut(rows, len(block)),
+                ),
+            )
+
+    def _order(self, block: SeriesBlock) -> _Order:
+        key = (id(block.labels), id(block.strings), block.label_names)
+        known = self._orders.get(key)
+        if known is None:
+            places = self._hashes.of(block) % np.uint64(self._count)
+            rows = np.argsort(places.astype(np.uint16), kind="stable")
+            ends = np.cumsum(np.bincount(places.astype(np.intp), minlength=self._count))
+            bounds = enumerate(pairwise([0, *ends.tolist()]))
+            spans = [(shard, slice(start, end)) for shard, (start, end) in bounds if start < end]
+            known = self._orders[key] = _Order(rows, spans)
+        return known
+
+    def _shared(self, order: _Order, column: NDArray[Any]) -> list[NDArray[Any]]:
+        """The part of ``column`` that each shard has."""
+        key = (id(order), id(column))
+        known = self._columns.get(key)
+        if known is None:
+            ordered = column[order.rows]
+            known = self._columns[key] = [ordered[rows] for _, rows in order.spans]
+        return known
 
 
 class _Hashes:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from consumer.remote_write.series import SeriesBlock
+from consumer.remote_write.series import Exemplars, NativeHistograms, SeriesBlock
 from consumer.remote_write.shards import count_for, cut, is_worth_it
 from tests.unit.remote_write.fakes import block
 
@@ -75,3 +75,44 @@ def test_the_order_of_labels_does_not_matter() -> None:
     rows = [[str(row), f"k{row % 7}"] for row in range(1000)]
     turned = bucket(1, [row[::-1] for row in rows], NAMES[::-1])
     assert places(cut([turned], 3)) == places(cut([bucket(1, rows)], 3))
+
+
+def test_columns_that_blocks_share_are_shared_by_their_parts_too() -> None:
+    first = bucket(1)
+    shards = cut([first, replace(first, name="other")], 4)
+    assert all(a.labels is b.labels and a.newborn is b.newborn for a, b in shards.values())
+
+
+def test_exemplars_and_native_histograms_stay_with_their_series() -> None:
+    rows = np.arange(0, 1000, 3)
+    exemplars = Exemplars(
+        row=rows,
+        value=rows.astype(np.float64),
+        trace_id=np.ones((len(rows), 2), np.uint64),
+        span_id=rows.astype(np.uint64),
+        time_ms=np.zeros(len(rows), np.int64),
+        trace_id_label="trace_id",
+    )
+    counts = np.arange(1000.0)
+    histograms = NativeHistograms(
+        schema=np.zeros(1000, np.int8),
+        zero_threshold=0.0,
+        count=counts,
+        zero_count=counts,
+        sum=counts,
+        offsets=np.arange(1001),
+        bucket=np.arange(1000, dtype=np.int32),
+        bucket_count=counts,
+    )
+    given = replace(bucket(1), exemplars=exemplars, histograms=histograms)
+    parts = [part for blocks in cut([given], 4).values() for part in blocks]
+    assert len(parts) == 4
+    for part in parts:
+        assert part.exemplars is not None
+        assert part.histograms is not None
+        assert np.all(np.diff(part.exemplars.row) > 0)
+        assert np.array_equal(part.exemplars.value, part.values[part.exemplars.row])
+        assert np.array_equal(part.histograms.bucket, part.values)
+    assert sorted(np.concatenate([part.exemplars.value for part in parts if part.exemplars])) == [
+        *rows
+    ]
