@@ -23,7 +23,7 @@ _HALF = np.uint64(32)
 
 
 def cut(blocks: Sequence[SeriesBlock], count: int) -> dict[int, list[SeriesBlock]]:
-    """The blocks of each of ``count`` shards that has any; columns that blocks share stay shared."""
+    """The blocks of each of ``count`` shards that has any; what they share stays shared."""
     if count == 1:
         return {0: list(blocks)}
     cutter = _Cutter(count)

@@ -1,13 +1,14 @@
 """The seam of ``at_least_once``: deltas go to the one registry of the same process.
 
-A tick closes when every assigned lane has reached it. An offset is committed when the tick
+A tick closes when every assigned lane has reached it; deltas of the tick that closes next are
+folded as they come, so that closing it holds the loop less. An offset is committed when the tick
 that covers it is delivered.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from consumer.clock import Clock
@@ -20,8 +21,9 @@ from consumer.registry import Registry
 from consumer.seam.interface import Lanes
 from consumer.span_side import Ticked
 from consumer.telemetry.reporter import Reporter
-from consumer.ticks.closer import ClosedTick, TickCloser
+from consumer.ticks.closer import FRAMES_A_TURN, ClosedTick, TickCloser
 from consumer.ticks.lane import Resumption
+from processors.delta import DeltaFrame
 
 WAIT_S = 0.02
 """Between two looks at whether something was delivered."""
@@ -114,6 +116,7 @@ class DirectSeam:
             if not self._closer.ready or self.blocked:
                 break
             self._tick(self._closer.ready.popleft(), lanes)
+        self._fold(*self._closer.take_early(FRAMES_A_TURN))
         self._commit()
 
     def finish(self, lanes: Lanes, deadline_s: float) -> bool:
@@ -160,9 +163,12 @@ class DirectSeam:
             self._has_begun = True
             self._flusher.begin(self._closer.began_ms)
 
+    def _fold(self, tick_ms: int, frames: Sequence[DeltaFrame]) -> None:
+        self.registry.fold(frames, tick_ms)
+        self._flusher.folded(frames)
+
     def _tick(self, closed: ClosedTick, lanes: Lanes) -> None:
-        self.registry.fold(closed.frames, closed.tick_ms)
-        self._flusher.folded(closed.frames)
+        self._fold(closed.tick_ms, closed.frames)
         is_last = not self._closer.ready
         if closed.tick_ms < self._clock.now_ms() - self._max_age_ms and not is_last:
             self._reporter.skipped_tick()
@@ -182,8 +188,7 @@ class DirectSeam:
         self._begin()
         while self._closer.ready:
             closed = self._closer.ready.popleft()
-            self.registry.fold(closed.frames, closed.tick_ms)
-            self._flusher.folded(closed.frames)
+            self._fold(closed.tick_ms, closed.frames)
         covered = self._offsets.working() if self._is_safe() else {}
         self._flusher.tick_all(max(clocks), covered)
 

@@ -146,6 +146,8 @@ class Owner:
         for _ in range(TICKS_A_TURN):
             if self._parts.sink.blocked is not None or not self._tell():
                 break
+        for owned in self._shards.values():
+            owned.shard.fold_early()
         self._settle()
         self._record()
         self._hold_back()

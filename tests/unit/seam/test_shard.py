@@ -56,9 +56,14 @@ def shard(limits: TenantLimits = NO_LIMITS) -> Shard:
     return Shard(registry, TENANTS, BASE_MS)
 
 
-def read(owner: Shard, log: list[Written], first: int = 0) -> Iterator[Told]:
+def read(
+    owner: Shard, log: list[Written], first: int = 0, *, early: bool = False
+) -> Iterator[Told]:
+    """What the shard tells of the log from its record ``first`` on; ``early`` folds as it reads."""
     for offset, record in enumerate(log[first:], first):
         owner.take(record.key, record.value, offset)
+        if early:
+            owner.fold_early()
         while (told := owner.tell(0)) is not None:
             yield told
 
@@ -123,15 +128,15 @@ def log_of(steps: list[tuple[str, int, object]]) -> list[Written]:
     return log
 
 
-@given(LOGS, st.integers(0, 40), st.booleans())
+@given(LOGS, st.integers(0, 40), st.booleans(), st.booleans())
 def test_a_successor_goes_on_from_a_snapshot_bit_by_bit(
-    steps: list[tuple[str, int, object]], cut: int, is_limited: bool
+    steps: list[tuple[str, int, object]], cut: int, is_limited: bool, early: bool
 ) -> None:
     log = log_of(steps)
     limits = LIMIT if is_limited else NO_LIMITS
     undisturbed = list(read(shard(limits), log))
     first = shard(limits)
-    told = list(read(first, log[:cut]))
+    told = list(read(first, log[:cut], early=early))
     if first.next_offset is None:
         return
     second = shard(limits)
@@ -141,12 +146,14 @@ def test_a_successor_goes_on_from_a_snapshot_bit_by_bit(
     assert samples(told) == samples(undisturbed)
 
 
-@given(LOGS)
+@given(LOGS, st.booleans())
 def test_whoever_reads_the_log_from_the_beginning_says_the_same(
-    steps: list[tuple[str, int, object]],
+    steps: list[tuple[str, int, object]], is_limited: bool
 ) -> None:
     log = log_of(steps)
-    assert samples(list(read(shard(), log))) == samples(list(read(shard(), log)))
+    limits = LIMIT if is_limited else NO_LIMITS
+    at_once, early = (list(read(shard(limits), log, early=each)) for each in (False, True))
+    assert samples(early) == samples(at_once)
 
 
 def test_ticks_that_were_delivered_are_folded_and_not_told_again() -> None:

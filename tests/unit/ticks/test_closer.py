@@ -76,3 +76,31 @@ def test_a_clock_that_is_told_late_does_not_go_back() -> None:
     made.report(0, 30)
     made.report(0, 20)
     assert made.watermark_ms == 30
+
+
+def test_deltas_of_the_tick_that_closes_next_can_be_taken_early_in_their_order() -> None:
+    made = closer(1)
+    made.add(10, [ONE, TWO])
+    made.add(10, [THREE])
+    assert made.take_early(9) == (0, ())
+    made.report(0, 5)
+    assert ready(made) == []
+    tick_ms, frames = made.take_early(2)
+    assert tick_ms == 10
+    assert [frame is each for frame, each in zip(frames, (ONE, TWO), strict=True)] == [True] * 2
+    made.report(0, 10)
+    made.close()
+    assert made.take_early(9) == (0, ())
+    (closed,) = made.ready
+    assert [frame is THREE for frame in closed.frames] == [True]
+
+
+def test_nothing_of_a_later_tick_is_taken_early() -> None:
+    made = closer(1)
+    made.report(0, 5)
+    ready(made)
+    made.add(20, [ONE])
+    made.add(10, [TWO])
+    _, (frame,) = made.take_early(9)
+    assert frame is TWO
+    assert made.take_early(9) == (10, [])
