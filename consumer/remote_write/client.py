@@ -99,6 +99,11 @@ class Rejected:
         """Whether a part of the request may be to blame for the whole."""
         return self.reason in _DIVISIBLE and self.written in (None, Written())
 
+    @property
+    def is_too_large(self) -> bool:
+        """Whether the size is to blame, and no sample."""
+        return self.reason == "http_413"
+
 
 @dataclass(frozen=True, slots=True)
 class Unsupported:

@@ -285,10 +285,13 @@ class Dispatcher:
                 outcome = replace(outcome, retry_after_s=None)
             self._settle_gate(lane, outcome, begun_s)
             ready_s = self._settle_lane(lane, request, outcome, parts)
+            given_up = lane.end_search()
             self._measure(lane, request, outcome, seconds)
         self._report.finished(lane.tenant, seconds)
         if not parts:
             self._report.outcome(lane.tenant, request, outcome)
+        for part in given_up:
+            self._report.outcome(lane.tenant, part, outcome)
         if not isinstance(outcome, Retry) and link.next_request(lane) is None:
             with self._changed:
                 lane.pop().settle()
@@ -312,10 +315,11 @@ class Dispatcher:
     ) -> float:
         now_s = self._clock.monotonic_s()
         if parts:
-            lane.replace_request(parts)
+            is_refused = isinstance(outcome, Rejected) and not outcome.is_too_large
+            lane.replace_request(parts, refused=is_refused)
             return now_s
         if not isinstance(outcome, Retry):
-            lane.finish_request(request)
+            lane.finish_request(request, taken=isinstance(outcome, Delivered))
             return now_s
         lane.fail(outcome.trouble, now_s)
         wait_s = self._backoff.wait_s(lane.attempts, outcome.retry_after_s)

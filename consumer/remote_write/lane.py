@@ -14,6 +14,7 @@ from consumer.remote_write.client import Trouble
 from consumer.remote_write.delivery import Delivery
 from consumer.remote_write.metadata import Family
 from consumer.remote_write.request import EncodedRequest
+from consumer.remote_write.search import LEVELS, LEVELS_AFTERWARDS, Search
 from consumer.remote_write.series import Exemplars, NativeHistograms, SeriesBlock
 
 # Per tick of a shard. To find one sample among 2000 takes 11 splits, so these find some
@@ -63,8 +64,8 @@ class Lane:
 
     ``requests`` encodes the head share, ``request`` is the one to be sent now, after
     ``attempts`` failures, and ``parts`` are to be sent next, before those still to be
-    encoded. ``samples`` counts what waits, zero samples left out. No turn comes to a lane
-    that is ``held``; one that ``hurries`` has its next at once.
+    encoded; those of a ``search`` go before them. ``samples`` counts what waits, zero samples
+    left out. No turn comes to a lane that is ``held``; one that ``hurries`` has its next at once.
     """
 
     tenant: str
@@ -73,7 +74,10 @@ class Lane:
     requests: Iterator[EncodedRequest] | None = None
     request: EncodedRequest | None = None
     parts: deque[EncodedRequest] = field(default_factory=deque)
+    search: Search | None = None
     splits: Counter[bool] = field(default_factory=Counter)
+    given_up: set[bool] = field(default_factory=set)
+    """Of what the head share had a request that was refused as a whole: ``True`` zero samples."""
     attempts: int = 0
     trouble: Trouble | None = None
     failing_since_s: float = 0.0
@@ -123,18 +127,51 @@ class Lane:
         self.splits[is_zeros] += 1
         return True
 
-    def replace_request(self, parts: Sequence[EncodedRequest]) -> None:
-        """Send ``parts`` instead of the present request."""
-        self.parts.extendleft(reversed(parts))
+    def next_part(self) -> EncodedRequest | None:
+        """Take out what is to be sent next, if anything is encoded."""
+        parts = self.parts if self.search is None else self.search.parts
+        return parts.popleft() if parts else None
+
+    def replace_request(self, parts: Sequence[EncodedRequest], *, refused: bool = False) -> None:
+        """Send ``parts`` instead of the present request, ``refused`` for some of its samples."""
+        request = self.request
+        is_mixed = request is not None and 0 < request.series < request.samples
+        if refused and self.search is None and request is not None and not is_mixed:
+            is_again = (not request.series) in self.given_up
+            self.search = Search(LEVELS_AFTERWARDS if is_again else LEVELS)
+        if self.search is None:
+            self.parts.extendleft(reversed(parts))
+        elif refused:
+            self.search.cut(parts)
+        else:
+            self.search.replace(parts)
+        self._clear_request()
+
+    def finish_request(self, request: EncodedRequest, *, taken: bool = True) -> None:
+        """The request is delivered or rejected for good."""
+        self._clear_request()
+        self._done(request)
+        if self.search is not None:
+            self.search.finish(taken=taken)
+
+    def end_search(self) -> Sequence[EncodedRequest]:
+        """End the search if it is over; what is given up of it is returned and not sent."""
+        if self.search is None:
+            return ()
+        left = tuple(self.search.parts) if self.search.is_hopeless else ()
+        if left or not self.search.parts:
+            self.search = None
+        for part in left:
+            self.given_up.add(not part.series)
+            self._done(part)
+        return left
+
+    def _clear_request(self) -> None:
         self.request = None
         self.attempts = 0
         self.trouble = None
 
-    def finish_request(self, request: EncodedRequest) -> None:
-        """The request is delivered or rejected for good."""
-        self.request = None
-        self.attempts = 0
-        self.trouble = None
+    def _done(self, request: EncodedRequest) -> None:
         self.done_samples += request.series
         self.samples -= request.series
 
@@ -146,7 +183,9 @@ class Lane:
         self.requests = None
         self.request = None
         self.parts.clear()
+        self.search = None
         self.splits.clear()
+        self.given_up.clear()
         self.attempts = 0
         return share
 

@@ -104,9 +104,11 @@ class Link:
         if self._is_too_old(lane):
             self._report.dropped(lane.tenant, "too_old", share.samples - lane.done_samples)
             return None
-        if not lane.parts:
+        part = lane.next_part()
+        if part is None:
             lane.parts.extend(self._encoded(lane, share))
-        return lane.parts.popleft() if lane.parts else None
+            part = lane.next_part()
+        return part
 
     def _encoded(self, lane: Lane, share: Share) -> Sequence[EncodedRequest]:
         """What comes next of the share: a request, more if it has to be made again in 1.0."""

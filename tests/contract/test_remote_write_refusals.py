@@ -136,3 +136,53 @@ def test_order_is_kept_while_searching(receiver: Receiver) -> None:
         [at_ms for at_ms, _ in samples] == [1000, 2000, 3000, 4000, 5000]
         for samples in receiver.samples("acme").values()
     )
+
+
+def test_a_request_that_is_refused_as_a_whole_is_given_up_after_its_sixteenths(
+    receiver: Receiver, sender: Sending
+) -> None:
+    receiver.refuse(lambda _, at_ms: at_ms == 1000)
+    sender.deliver(1000, block(ROWS))
+    assert len(receiver.requests) == 1 + 2 + 4 + 8 + 16
+    assert sender.count("failed", "acme", "http_400") == 2000
+    assert sender.recorder.pending["here", "acme"] == (0, 0)
+    sender.deliver(2000, block(ROWS))
+    assert sender.count("sent", "acme") == 2000
+
+
+def test_after_a_request_refused_as_a_whole_the_rest_of_its_tick_is_given_up_sooner(
+    receiver: Receiver,
+) -> None:
+    receiver.refuse(lambda _, at_ms: at_ms == 1000)
+    with sending(receiver.url, max_shards=1) as sender:
+        sender.deliver(1000, block(ROWS), block(ROWS, name="size_total"))
+        assert len(receiver.requests) == 31 + 7
+        assert sender.count("failed", "acme", "http_400") == 4000
+
+
+@pytest.mark.parametrize(
+    ("bad", "rows"), [(range(15), 250), (range(60, 2000, 130), 2000)], ids=["in a row", "apart"]
+)
+def test_fifteen_bad_samples_cost_themselves_alone(
+    bad: range, rows: int, receiver: Receiver, sender: Sending
+) -> None:
+    refuse(receiver, *(f"s{number}" for number in bad))
+    sender.deliver(1000, block(ROWS[:rows]))
+    assert len(receiver.samples("acme")) == rows - 15
+    assert sender.count("failed", "acme", "http_400") == 15
+
+
+def test_zeros_refused_as_a_whole_are_given_up_without_their_samples(
+    receiver: Receiver, sender: Sending
+) -> None:
+    receiver.refuse(lambda _, at_ms: at_ms == 500)
+    sender.deliver(1000, block(ROWS[:1000], newborn=range(1000), start_ms=500))
+    assert len(receiver.requests) == 1 + 31 + 1
+    assert sender.count("sent", "acme") == 1000
+    assert sender.count("failed", "acme", "http_400") == 1000
+
+
+def test_a_limit_of_size_is_no_reason_to_give_up(receiver: Receiver, sender: Sending) -> None:
+    receiver.script([Reply(status=413)] * 40)
+    sender.deliver(1000, block(ROWS))
+    assert len(receiver.samples("acme")) > 1960
