@@ -174,6 +174,15 @@ def observe(
     of different lengths and groups that are not there.
     """
 
+def add_rows(values: Buffer, place: Buffer, added: Buffer) -> None:
+    """Add each row of ``added`` to the row of ``values`` at its ``place``, which it changes.
+
+    ``values`` (float64[room, w]), ``added`` (float64[n, w]) and ``place`` (int64[n], below 0
+    for what is left out) are contiguous. Raises, and adds nothing, :class:`ValueError` for
+    rows of another width or number, :class:`BufferError` for others than described or that
+    are read-only, and :class:`IndexError` for a place beyond the room.
+    """
+
 @final
 class SlotIndex:
     """Numbers for rows of ``width`` uint32; those of rows that are gone are given again."""

@@ -11,6 +11,9 @@ from processors.batch import ABSENT, EMPTY, Codes, Mask
 _COMPACT_AT = 50_000
 """Below this many strings it is not worth looking for unused ones."""
 
+_MAX_RECENT = 8
+"""Tuples of texts whose codes are remembered: two for each frame of a batch, and some."""
+
 
 class KeptStrings:
     """A dictionary like that of a batch, but one that lives on; codes 0 and 1 are the same.
@@ -25,7 +28,7 @@ class KeptStrings:
         self._codes: dict[str, int] = {}
         self._any_invalid = False
         self._compact_at = _COMPACT_AT
-        self._last: tuple[tuple[str, ...], Codes] = ((), np.zeros(0, np.uint32))
+        self._recent: dict[tuple[str, ...], Codes] = {}
 
     def __len__(self) -> int:
         return len(self.text)
@@ -53,10 +56,14 @@ class KeptStrings:
         return self._code(text, valid=True, theirs=EMPTY)
 
     def codes(self, texts: tuple[str, ...]) -> Codes:
-        """Our codes for ``texts``, which are UTF-8 and often those of the last time."""
-        if texts != self._last[0]:
-            self._last = texts, np.array([self.code(text) for text in texts], np.uint32)
-        return self._last[1]
+        """Our codes for ``texts``, which are UTF-8 and often asked for again."""
+        codes = self._recent.get(texts)
+        if codes is None:
+            if len(self._recent) >= _MAX_RECENT:
+                self._recent.clear()
+            codes = np.array([self.code(text) for text in texts], np.uint32)
+            self._recent[texts] = codes
+        return codes
 
     def compact(self, columns: Sequence[Codes]) -> Codes | None:
         """Drop the strings that no code in ``columns`` names, when there are many.
@@ -69,7 +76,7 @@ class KeptStrings:
         used = np.unique(np.concatenate([np.array([ABSENT, EMPTY], np.uint32), *columns]))
         renamed = np.zeros(len(self.text), np.uint32)
         renamed[used] = np.arange(len(used), dtype=np.uint32)
-        self._last = (), used[:0]
+        self._recent.clear()
         self.text = [self.text[code] for code in used.tolist()]
         self.valid = [self.valid[code] for code in used.tolist()]
         self._any_invalid = not all(self.valid)

@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from consumer.registry.adding import add_rows
 from consumer.registry.slots import Rows, Slots, open_slots
 from consumer.registry.sparse import CellStore, ExemplarStore
 from processors.batch import ABSENT
@@ -101,18 +102,14 @@ class SeriesTable:
         ``slots`` (intp[g]) are those of its rows, ``columns`` (intp[f]) those of its
         families; ``fed`` (bool[g, f]) says what to take of it, ``None`` everything.
         """
-        is_distinct = len(distinct(slots)) == len(slots)
         for index, column in enumerate(columns.tolist()):
             values = self.values[column]
             place = slots if fed is None else np.where(fed[:, index], slots, -1)
-            mask = slice(None) if fed is None else fed[:, index]
-            at, added = slots[mask], frame.values[index][mask]
             if frame.schema.families[index].instrument is Instrument.GAUGE:
-                values[at] = added
-            elif is_distinct:
-                values[at] += added
+                mask = slice(None) if fed is None else fed[:, index]
+                values[slots[mask]] = frame.values[index][mask]
             else:
-                np.add.at(values, at, added)
+                add_rows(values, place, frame.values[index])
             self._attach(index, column, frame, place)
         if len(columns) == len(self.families):
             self.updated_ms[slots] = time_ms

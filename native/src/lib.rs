@@ -5,6 +5,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod adding;
 pub mod batch;
 pub mod columns;
 pub mod dictionary;

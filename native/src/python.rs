@@ -8,7 +8,7 @@ use crate::batch::{self, Batch, Failure, Projection};
 use crate::columns::KeyColumns;
 use crate::dictionary::Dictionary;
 use crate::python_series::{Fragments, write_series};
-use crate::python_tables::{SlotIndex, greatest, group, observe};
+use crate::python_tables::{SlotIndex, add_rows, greatest, group, observe};
 use crate::wanted::Wanted;
 
 #[pyclass]
@@ -190,6 +190,7 @@ fn spanmill_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(group, module)?)?;
     module.add_function(wrap_pyfunction!(greatest, module)?)?;
     module.add_function(wrap_pyfunction!(observe, module)?)?;
+    module.add_function(wrap_pyfunction!(add_rows, module)?)?;
     module.add_class::<Walker>()?;
     module.add_class::<SlotIndex>()?;
     module.add_function(wrap_pyfunction!(write_series, module)?)?;

@@ -1,11 +1,15 @@
-//! Groups and slots as Python sees them: buffers of native numbers in, bytes of int64 out.
+//! Groups, slots and sums as Python sees them: buffers of native numbers in, bytes of int64 out
+//! or a buffer changed in place.
+
+use std::cell::Cell;
 
 use bytemuck::cast_slice;
 use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::exceptions::{PyBufferError, PyIndexError, PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::adding;
 use crate::grouping::{self, Rows};
 use crate::slots::Slots;
 
@@ -62,6 +66,39 @@ pub fn observe<'py>(
     let (histogram, buckets) =
         grouping::observe(&group, groups.1, &values, &bounds, weights.as_deref());
     Ok((PyBytes::new(py, cast_slice(&histogram)), PyBytes::new(py, cast_slice(&buckets))))
+}
+
+#[pyfunction]
+pub fn add_rows(
+    py: Python<'_>,
+    values: PyBuffer<f64>,
+    place: PyBuffer<i64>,
+    added: PyBuffer<f64>,
+) -> PyResult<()> {
+    let (&[_, width], &[rows, of_added]) = (values.shape(), added.shape()) else {
+        return Err(PyValueError::new_err("no tables of rows"));
+    };
+    if width == 0 || of_added != width || rows != place.item_count() {
+        return Err(PyValueError::new_err("rows of another width or number"));
+    }
+    if values.readonly() {
+        return Err(PyBufferError::new_err("a table that may not be written to"));
+    }
+    let rows = cells(py, &added)?.chunks_exact(width).map(|row| row.iter().map(Cell::get));
+    adding::add_rows(cells(py, &values)?, width, &place.to_vec(py)?, rows)
+        .map_err(|beyond| PyIndexError::new_err(format!("place {beyond} is beyond the table")))
+}
+
+/// The numbers where they are, without a copy; only those of a buffer that is not read-only
+/// may be set.
+#[allow(unsafe_code)]
+fn cells<'a>(_py: Python<'a>, buffer: &'a PyBuffer<f64>) -> PyResult<&'a [Cell<f64>]> {
+    let numbers = buffer.as_slice_ptr();
+    let numbers = numbers.ok_or_else(|| PyBufferError::new_err("not contiguous"))?;
+    // SAFETY: pyo3 has checked type and alignment, and the buffer keeps its memory for as long
+    // as it is borrowed. Whoever else may write to that memory, through Python or through
+    // another slice of cells, does so under the GIL, which is not let go of meanwhile.
+    Ok(unsafe { &*(numbers.as_ptr() as *const [Cell<f64>]) })
 }
 
 fn places(numbers: Vec<i64>) -> PyResult<Vec<usize>> {
