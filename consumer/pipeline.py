@@ -107,6 +107,9 @@ class Pipeline:
         self._named = {
             name: self._plan(settings.processing) for name, settings in tenants.entries.items()
         }
+        # What is the same for all tenants is not looked up for each of a batch.
+        self._is_shared = {self._default}.issuperset(self._named.values())
+        self._slacks_ms = {settings.slack_ms for settings in tenants.all()}
         for processing, plan in self._plans.items():
             plan.is_draining = processing not in wanted
         self._drop_drained()
@@ -203,6 +206,9 @@ class Pipeline:
 
     def _split(self, batch: SpanBatch) -> Iterator[tuple[Plan, SpanBatch]]:
         """The spans of ``batch`` by the plan of their tenant."""
+        if self._is_shared:
+            yield self._default, batch
+            return
         of_tenant = [self._named.get(name, self._default) for name in batch.records.tenants]
         numbers = {plan: number for number, plan in enumerate(dict.fromkeys(of_tenant))}
         if len(numbers) == 1:
@@ -232,10 +238,12 @@ class Pipeline:
         """Whether a span ended within the slack of its record's timestamp (D12)."""
         if not self._has_slack:
             return np.ones(len(batch), np.bool_)
-        settings = map(self._tenants.for_tenant, batch.records.tenants)
-        slack_ms = np.array([each.slack_ms for each in settings], np.int64)
         end_ms = (batch.end_ns // np.uint64(1_000_000)).astype(np.int64)
         distance_ms = np.abs(end_ms - batch.records.time_ms[batch.record])
+        if len(self._slacks_ms) == 1:
+            return np.asarray(distance_ms <= min(self._slacks_ms))
+        settings = map(self._tenants.for_tenant, batch.records.tenants)
+        slack_ms = np.array([each.slack_ms for each in settings], np.int64)
         return np.asarray(distance_ms <= slack_ms[batch.tenant()])
 
 

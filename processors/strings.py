@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import repeat
 
 import numpy as np
 
@@ -42,7 +43,8 @@ class KeptStrings:
         is_used[codes] = True
         is_used[[ABSENT, EMPTY]] = False
         used = np.flatnonzero(is_used)
-        found = [self._codes.get(text[code], ABSENT) for code in used.tolist()]
+        texts = [text[code] for code in used.tolist()]
+        found = np.fromiter(map(self._codes.get, texts, repeat(ABSENT)), np.uint32, len(texts))
         ours = np.zeros(len(text), np.uint32)
         ours[EMPTY] = EMPTY
         ours[used] = found

@@ -35,7 +35,8 @@ def add_rows_in_numpy(values: Numbers, place: NDArray[np.intp], added: Numbers) 
 
 def add_rows_natively(values: Numbers, place: NDArray[np.intp], added: Numbers) -> None:
     """The same by `spanmill_native`, in one pass."""
-    spanmill_native.add_rows(values, np.ascontiguousarray(place), np.ascontiguousarray(added))
+    rows = np.ascontiguousarray(place, np.intp), np.ascontiguousarray(added, np.float64)
+    spanmill_native.add_rows(values, *rows)
 
 
 add_rows = add_rows_natively if IS_BUILT else add_rows_in_numpy

@@ -277,7 +277,9 @@ class SeriesTable:
             self.exemplars_of(column).add(exemplars.at(place))
 
     def _begin(self, slots: Slots, columns: Slots, fed: Flags | None) -> tuple[Slots, Slots]:
-        states = self.life[slots][:, columns]
+        states = self.life[slots]
+        if len(columns) < len(self.families) or (np.diff(columns) < 0).any():
+            states = states[:, columns]
         is_born = states < Life.HELD
         if fed is not None:
             is_born &= fed

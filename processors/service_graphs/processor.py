@@ -60,7 +60,7 @@ class ServiceGraphs:
         self._witness.reads(batch, reading, self._store)
         discarded: Counter[tuple[str, str]] = Counter()
         for mask, reason in reading.left_out:
-            discarded += count_discarded(batch, mask, reason)
+            discarded.update(count_discarded(batch, mask, reason))
         if reading.rows is None:
             return Output(discarded=discarded)
         limits = (self._config.wait, self._config.max_items)
@@ -78,7 +78,7 @@ class ServiceGraphs:
         """Drop all halves of ``lane``: it is read on elsewhere."""
         discarded: Counter[tuple[str, str]] = Counter()
         for numbers, reason in self._by_kind(self._store.close(self._owner, lane), "forgotten"):
-            discarded += self._count(numbers, reason)
+            discarded.update(self._count(numbers, reason))
         self._store.release()
         return Output(discarded=discarded)
 
@@ -103,16 +103,16 @@ class ServiceGraphs:
                 lost = lost[~is_virtual]
             labels = self._frames.labels(edges, self._store)
             edges, labels, used, wild = self._valid(edges, labels, used)
-            discarded += self._count(wild, "invalid_utf8")
+            discarded.update(self._count(wild, "invalid_utf8"))
             if len(edges):
                 self._witness.makes(edges, labels, self._frames, self._store)
                 frames.append(self._frames.frame(edges, labels, self._store))
                 counts = self._count_edges(edges.connection_type)
-        discarded += self._count(pairs.repeated, "repeated")
+        discarded.update(self._count(pairs.repeated, "repeated"))
         self._count_unmarked(pairs.unmarked, discarded)
         unpaired = [(numbers, reason) for numbers, reason in self._unpaired(pairs, lost)]
         for numbers, reason in unpaired:
-            discarded += self._count(numbers, reason)
+            discarded.update(self._count(numbers, reason))
         if unpaired and self._config.enable_unpaired_spans_metric:
             self._witness.misses(unpaired, self._store)
             frame = unpaired_frame(unpaired, self._store)
