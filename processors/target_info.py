@@ -6,12 +6,15 @@ Rules: tempo-behaviour.md 1.1 (``job`` and ``instance``) and 1.3.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
+from numpy.typing import NDArray
 
-from processors.batch import ABSENT, EMPTY, Codes, SpanBatch
+from processors.batch import EMPTY, Codes, Mask, SpanBatch
 from processors.delta import DeltaFrame, Family, Instrument, Schema
-from processors.grouping import group
+from processors.grouping import distinct, group
 from processors.labels import INTRINSIC_LABELS, Dictionary, label_name
 
 SERVICE_NAMESPACE, SERVICE_INSTANCE = "service.namespace", "service.instance.id"
@@ -49,54 +52,119 @@ def target_info(
     ``target`` are the :func:`target_labels` of each span; attributes in ``excluded`` are
     not told. Resources with equal label names share a frame (tempo-behaviour.md 1.3).
     """
-    text, valid = dictionary.text(), batch.strings.valid
-    told, are_valid = _Told(text, excluded), bool(valid.all())
-    keys, values = batch.resources.all_keys, batch.resources.all_values
-    by_names: dict[tuple[str, ...], dict[tuple[int, ...], None]] = {}
-    for attributes, (tenant, *of_target) in _distinct(batch, target):
-        identity = {name: code for name, code in zip(target, of_target, strict=True) if text[code]}
-        labels = told.labels(keys[attributes].tolist(), values[attributes].tolist())
-        is_valid = are_valid or all(code >= len(valid) or valid[code] for code in labels.values())
-        if identity and labels and is_valid:
-            labels |= identity
-            names = tuple(sorted(labels))
-            row = (tenant, *(labels[name] for name in names))
-            by_names.setdefault(names, {})[row] = None
-    for names, distinct in by_names.items():
-        table = np.array(list(distinct), dtype=np.uint32)
+    text = dictionary.text()
+    told = _Told(text, excluded)
+    by_names: dict[tuple[str, ...], list[_Rows]] = {}
+    for alike in _alike(batch, target):
+        for names, part in alike.gauges(told, batch.strings.valid):
+            by_names.setdefault(names, []).append(part)
+    frames = [(names, _Rows.concatenate(parts)) for names, parts in by_names.items()]
+    for names, rows in sorted(frames, key=lambda each: int(each[1].order[0])):
         yield DeltaFrame(
             schema=Schema(label_names=names, families=(_FAMILY,)),
             tenants=batch.records.tenants,
-            tenant=table[:, 0],
-            strings=dictionary.text(),
-            labels=table[:, 1:],
-            values=(np.ones((len(table), 1)),),
+            tenant=rows.codes[:, 0],
+            strings=text,
+            labels=rows.codes[:, 1:],
+            values=(np.ones((len(rows.order), 1)),),
             present=(None,),
             is_info=True,
         )
 
 
-def _distinct(
-    batch: SpanBatch, target: Mapping[str, Codes]
-) -> Iterator[tuple[slice, tuple[int, ...]]]:
-    """(attributes of a resource, (tenant, codes of ``target``)), once for equal ones.
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """``n`` distinct rows of ``codes`` (uint32[n, k]): a tenant and labels.
+
+    ``order`` (intp[n], ascending) is when each appeared first.
+    """
+
+    order: NDArray[np.intp]
+    codes: Codes
+
+    @classmethod
+    def of(cls, order: NDArray[np.intp], codes: Codes) -> _Rows:
+        """Of equal rows the first."""
+        first = group([*codes.T]).first
+        return cls(order[first], codes[first])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[_Rows]) -> _Rows:
+        """The rows of all ``parts``."""
+        if len(parts) == 1:
+            return parts[0]
+        order = np.concatenate([part.order for part in parts])
+        place = np.argsort(order)
+        return cls.of(order[place], np.concatenate([part.codes for part in parts])[place])
+
+
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """Resources with equal ``keys`` of attributes, in equal order.
+
+    The columns of ``rows`` are the tenant, the labels of ``target`` and the values of ``keys``.
+    """
+
+    target: Sequence[str]
+    keys: Sequence[int]
+    rows: _Rows
+
+    def gauges(self, told: _Told, valid: Mask) -> Iterator[tuple[tuple[str, ...], _Rows]]:
+        """What they tell, by label names: those of labels that are not empty.
+
+        Of attributes with one label name the last one wins, and an empty one wins by
+        deleting. A resource without a target, or with nothing else to tell, tells nothing;
+        nor does one of which an attribute is not UTF-8.
+        """
+        codes, width = self.rows.codes, 1 + len(self.target)
+        column = {told[key]: at for at, key in enumerate(self.keys, width)}
+        column.pop("", None)
+        is_told = self._has_something(list(column.values()), valid)
+        column |= {name: at for at, name in enumerate(self.target, 1)}
+        names = sorted(column)
+        places = np.array([column[name] for name in names])
+        is_there = codes[:, places] > EMPTY
+        shown = group([is_told, *is_there.T])
+        for number, row in enumerate(shown.first.tolist()):
+            if is_told[row]:
+                rows = np.flatnonzero(shown.of_row == number)
+                columns = np.append(0, places[is_there[row]])
+                own_names = tuple(compress(names, is_there[row].tolist()))
+                yield own_names, _Rows.of(self.rows.order[rows], codes[np.ix_(rows, columns)])
+
+    def _has_something(self, labels: list[int], valid: Mask) -> Mask:
+        """Which rows have something in columns of the target and in ``labels``, all UTF-8."""
+        codes, target = self.rows.codes, slice(1, 1 + len(self.target))
+        is_there = np.any(codes[:, target] > EMPTY, axis=1) & np.any(
+            codes[:, labels] > EMPTY, axis=1
+        )
+        if not valid.all():
+            is_valid = np.append(valid, np.True_)[np.minimum(codes[:, labels], len(valid))]
+            is_there &= is_valid.all(axis=1)
+        return np.asarray(is_there)
+
+
+def _alike(batch: SpanBatch, target: Mapping[str, Codes]) -> Iterator[_Alike]:
+    """The distinct resources of the spans in ``batch``, by the keys of their attributes.
 
     Most resources of a batch are there many times, once a record.
     """
     table = batch.resources
     first = group([batch.resource]).first
-    columns = [batch.tenant()[first], *(codes[first] for codes in target.values())]
-    identities = zip(*(column.tolist() for column in columns), strict=True)
-    size = table.all_keys.itemsize
-    keys, values, offsets = table.all_keys.tobytes(), table.all_values.tobytes(), table.all_offsets
-    seen: set[tuple[tuple[int, ...], bytes, bytes]] = set()
-    for row, identity in zip(batch.resource[first].tolist(), identities, strict=True):
-        attributes = slice(int(offsets[row]), int(offsets[row + 1]))
-        as_bytes = slice(attributes.start * size, attributes.stop * size)
-        resource = (identity, keys[as_bytes], values[as_bytes])
-        if resource not in seen:
-            seen.add(resource)
-            yield attributes, identity
+    identity = np.column_stack(
+        [batch.tenant()[first], *(codes[first] for codes in target.values())]
+    )
+    starts, ends = (table.all_offsets[batch.resource[first] + more] for more in (0, 1))
+    sizes = ends - starts
+    for size in distinct(sizes[sizes > 0]).tolist():
+        of_size = np.flatnonzero(sizes == size)
+        places = starts[of_size, np.newaxis] + np.arange(size)
+        keys = table.all_keys[places]
+        codes = np.column_stack([identity[of_size], table.all_values[places]])
+        by_keys = group([*keys.T])
+        for number, row in enumerate(by_keys.first.tolist()):
+            rows = np.flatnonzero(by_keys.of_row == number)
+            yield _Alike(tuple(target), keys[row].tolist(), _Rows.of(of_size[rows], codes[rows]))
 
 
 class _Told(dict[int, str]):
@@ -112,17 +180,6 @@ class _Told(dict[int, str]):
         is_told = attribute not in self._left_out and attribute[0] not in "0123456789"
         name = self[key] = label_name(attribute, _RESERVED) if is_told else ""
         return name
-
-    def labels(self, keys: Sequence[int], values: Sequence[int]) -> dict[str, int]:
-        """Label name -> code of the value, for each attribute of a resource that is told.
-
-        Of attributes with one label name the last one wins, and an empty one wins by deleting.
-        """
-        labels = dict(zip(map(self.__getitem__, keys), values, strict=True))
-        labels.pop("", None)
-        if EMPTY in labels.values() or ABSENT in labels.values():
-            labels = {name: value for name, value in labels.items() if value > EMPTY}
-        return labels
 
 
 def _job(namespace: str, service: str) -> str:
