@@ -111,7 +111,7 @@ class Worker:
         """Read on from what is committed: nothing since then counts."""
         for outcome in self._spans.forget(list(self._spans.lanes)):
             self._reporter.processed(outcome, pending=self._pipeline.pending())
-        self._ahead = frozenset()
+        self._note_ahead(frozenset())
         self._seam.begin_again()
         self._source.begin_again()
 
@@ -211,8 +211,11 @@ class Worker:
         ahead = self._spans.ahead(self._seam.slowest_ms, self._settings.time.max_ahead)
         if ahead != self._ahead:
             self._source.hold(ahead)
-            self._reporter.held(len(ahead))
-            self._ahead = ahead
+            self._note_ahead(ahead)
+
+    def _note_ahead(self, ahead: frozenset[int]) -> None:
+        self._ahead = ahead
+        self._reporter.held(len(ahead))
 
     def _finish(self) -> None:
         """Make durable everything there is, within the time that is given."""
@@ -244,5 +247,5 @@ class Worker:
         for outcome in self._spans.forget(partitions):
             self._reporter.processed(outcome, pending=self._pipeline.pending())
         self._seam.forget(partitions)
-        self._ahead -= set(partitions)
+        self._note_ahead(self._ahead - set(partitions))
         self._reporter.rebalanced(how, partitions, self._source.assigned - set(partitions))

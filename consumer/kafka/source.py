@@ -250,8 +250,11 @@ class SpanSource:
             self._consumer.incremental_assign(places)
         else:
             self._consumer.assign(places)
+        # The client keeps what was paused of a partition that went and comes again.
         if self._paused:
             self._consumer.pause(places)
+        else:
+            self._consumer.resume(places)
 
     def _on_revoke(self, _consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         going = [p.partition for p in partitions]

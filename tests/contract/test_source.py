@@ -1,0 +1,56 @@
+"""A member of a group reads on, whatever was held before: on the mock broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from consumer.kafka.client import OutgoingRecord, RecordWriter, mock_cluster
+from consumer.kafka.source import Committed, SourceSettings, SpanSource
+
+TOPIC = "spans"
+RECORDS = 100
+TIMEOUT_S = 30.0
+
+
+class Beginning:
+    """Reads every partition from its first record on, whenever it comes."""
+
+    def assigned(self, committed: Mapping[int, Committed]) -> Mapping[int, int]:
+        return dict.fromkeys(committed, 0)
+
+    def revoked(self, partitions: Sequence[int]) -> None: ...
+
+    def lost(self, partitions: Sequence[int]) -> None: ...
+
+
+def read_all(source: SpanSource) -> set[int]:
+    """Read so many records as there are; their partitions."""
+    came: list[int] = []
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while len(came) < RECORDS and time.monotonic() < deadline_s:
+        came += [record.partition for record in source.poll(0.1)]
+    assert len(came) == RECORDS
+    return set(came)
+
+
+def test_partitions_that_were_held_are_fetched_when_all_is_read_again() -> None:
+    with mock_cluster([TOPIC]) as bootstrap:
+        writer = RecordWriter({"bootstrap.servers": bootstrap})
+        for number in range(RECORDS):
+            writer.write(OutgoingRecord(TOPIC, b"span", key=b"%d" % number))
+        assert writer.flush(TIMEOUT_S) == []
+        properties = {
+            "bootstrap.servers": bootstrap,
+            "group.id": "group",
+            "auto.offset.reset": "earliest",
+            "partition.assignment.strategy": "cooperative-sticky",
+        }
+        source = SpanSource(SourceSettings(TOPIC, properties), Beginning())
+        try:
+            partitions = read_all(source)
+            source.hold(partitions)
+            source.begin_again()
+            assert read_all(source) == partitions
+        finally:
+            source.close()
