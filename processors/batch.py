@@ -230,7 +230,7 @@ class SpanBatch:
             start_ns=self.start_ns[rows],
             end_ns=self.end_ns[rows],
             size_bytes=self.size_bytes[rows],
-            trace_id=self.trace_id[rows],
+            trace_id=self.trace_id.take(rows, axis=0),
             span_id=self.span_id[rows],
             parent_id=self.parent_id[rows],
             is_root=self.is_root[rows],

@@ -295,8 +295,8 @@ class Registry:
     def _add(self, arrival: Arrival, fed: Flags | None, time_ms: int) -> None:
         """Add what is ``fed`` (bool[g, f]) of ``arrival``, ``None`` for everything."""
         table, frame, rows, slots = arrival.table, arrival.frame, arrival.rows, arrival.slots
-        if fed is not None and not fed.any(axis=1).all():
-            kept = np.flatnonzero(fed.any(axis=1))
+        if fed is not None and not (is_fed := np.logical_or.reduce([*fed.T])).all():
+            kept = np.flatnonzero(is_fed)
             frame, fed, rows, slots = frame.take(kept), fed[kept], rows[kept], slots[kept]
         missing = np.flatnonzero(slots < 0)
         if len(missing):

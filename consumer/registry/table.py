@@ -111,17 +111,14 @@ class SeriesTable:
             else:
                 add_rows(values, place, frame.values[index])
             self._attach(index, column, frame, place)
-        if len(columns) == len(self.families):
-            self.updated_ms[slots] = time_ms
-        else:
-            self.updated_ms[slots[:, np.newaxis], columns] = time_ms
+            self.updated_ms[:, column][slots] = time_ms
         return self._begin(slots, columns, fed)
 
     def states(self, slots: Slots, columns: Slots) -> NDArray[np.int8]:
         """The :class:`Life` of each family in each slot, ABSENT for slot -1 (int8[g, f])."""
         if not len(self.life):
             return np.zeros((len(slots), len(columns)), np.int8)
-        states = self.life[slots][:, columns]
+        states = self._states(slots, columns)
         states[slots < 0] = Life.ABSENT
         return states
 
@@ -277,24 +274,26 @@ class SeriesTable:
             self.exemplars_of(column).add(exemplars.at(place))
 
     def _begin(self, slots: Slots, columns: Slots, fed: Flags | None) -> tuple[Slots, Slots]:
-        states = self.life[slots]
-        if len(columns) < len(self.families) or (np.diff(columns) < 0).any():
-            states = states[:, columns]
-        is_born = states < Life.HELD
+        is_born = self._states(slots, columns) < Life.HELD
         if fed is not None:
             is_born &= fed
         if not is_born.any():
             return _NOBODY, _NOBODY
-        row, index = np.nonzero(is_born)
         width = len(self.families)
-        places = distinct(slots[row] * width + columns[index])
+        places = distinct((slots[:, np.newaxis] * width + columns)[is_born])
         born, column = np.divmod(places, width)
         life = np.full(len(born), Life.NEWBORN, np.int8)
         for rivals in self.rivals:
             has_told_rival = (self.life[born][:, rivals] >= Life.HELD).any(axis=1)
             life[has_told_rival & np.isin(column, rivals)] = Life.HELD
-        self.life[born, column] = life
+        self.life.put(places, life)
         return born, column
+
+    def _states(self, slots: Slots, columns: Slots) -> NDArray[np.int8]:
+        """Rows are taken whole, which is faster than by two indexes."""
+        states = self.life.take(slots, axis=0)
+        is_all = len(columns) == len(self.families) and bool((np.diff(columns) > 0).all())
+        return states if is_all else states[:, columns]
 
     def _column(self, family: Family) -> int:
         identity = (family.name, family.instrument, family.bounds, family.shape)

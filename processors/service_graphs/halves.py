@@ -57,7 +57,7 @@ class HalfStore:
         column = self._columns.get(name)
         if column is None:
             return np.zeros(len(numbers), self._types.get(name, np.dtype(np.uint32)))
-        return column[np.maximum(numbers - (self._base - 1), 0)]
+        return column.take(np.maximum(numbers - (self._base - 1), 0))
 
     def replace(self, name: str, column: NDArray[Any]) -> None:
         """Set one column of all halves that are held."""
