@@ -35,7 +35,7 @@ impl Rows {
     }
 
     pub fn groups(&self) -> Groups {
-        let mut table: HashTable<u32> = HashTable::with_capacity(self.keys.len().min(1024));
+        let mut table: HashTable<u32> = HashTable::with_capacity(self.keys.len());
         let mut distinct: Vec<u64> = Vec::new();
         let mut groups = Groups { of_row: Vec::with_capacity(self.keys.len()), first: Vec::new() };
         for (row, &key) in self.keys.iter().enumerate() {
