@@ -38,10 +38,12 @@ class Tap:
         self._sinks.follow(routes.endpoints())
 
     def submit(self, tick: Tick) -> Delivery:
-        """Send the tick; a fault of the page is logged and costs nothing else."""
-        delivery = self._sink.submit(tick)
+        """Send the tick; a fault of the page is logged and costs nothing else.
+
+        The page looks first: once threads send, the loop shares its processor with them.
+        """
         try:
             self._traffic.take(tick)
         except Exception:  # noqa: BLE001 - what is shown must not hold up what is sent
             _log.exception("the page could not take a tick")
-        return delivery
+        return self._sink.submit(tick)

@@ -29,7 +29,8 @@ WAIT_S = 0.02
 """Between two looks at whether something was delivered."""
 
 TICKS_A_TURN = 16
-"""So that the loop turns while many ticks are made up for."""
+TURN_S = 0.1
+"""So that the loop turns while many ticks are made up for: none is begun after that time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +113,8 @@ class DirectSeam:
         self._report(lanes)
         self._closer.close()
         self._begin()
-        for _ in range(TICKS_A_TURN):
-            if not self._closer.ready or self.blocked:
-                break
-            self._tick(self._closer.ready.popleft(), lanes)
-        self._fold(*self._closer.take_early(FRAMES_A_TURN))
+        if not self._tick_for_a_turn(lanes):
+            self._fold(*self._closer.take_early(FRAMES_A_TURN))
         self._commit()
 
     def finish(self, lanes: Lanes, deadline_s: float) -> bool:
@@ -162,6 +160,16 @@ class DirectSeam:
         if not self._has_begun and self._closer.began_ms is not None:
             self._has_begun = True
             self._flusher.begin(self._closer.began_ms)
+
+    def _tick_for_a_turn(self, lanes: Lanes) -> int:
+        """Make ticks that are complete; how many."""
+        end_s = self._clock.monotonic_s() + TURN_S
+        for made in range(TICKS_A_TURN):
+            is_over = made and self._clock.monotonic_s() >= end_s
+            if is_over or not self._closer.ready or self.blocked:
+                return made
+            self._tick(self._closer.ready.popleft(), lanes)
+        return TICKS_A_TURN
 
     def _fold(self, tick_ms: int, frames: Sequence[DeltaFrame]) -> None:
         self.registry.fold(frames, tick_ms)

@@ -30,7 +30,8 @@ from consumer.seam.snapshots import Kept, entries_of, kept_of, written_entry
 from consumer.telemetry.reporter import Reporter
 
 TICKS_A_TURN = 16
-"""So that the loop turns while many ticks are made up for."""
+TURN_S = 0.1
+"""So that the loop turns while many ticks are made up for: none is begun after that time."""
 
 WAIT_S = 0.02
 """Between two looks at whether something was delivered."""
@@ -143,11 +144,9 @@ class Owner:
     def turn(self) -> None:
         """Read what there is, tell the ticks that are complete."""
         self._read()
-        for _ in range(TICKS_A_TURN):
-            if self._parts.sink.blocked is not None or not self._tell():
-                break
-        for owned in self._shards.values():
-            owned.shard.fold_early()
+        if not self._tell_for_a_turn():
+            for owned in self._shards.values():
+                owned.shard.fold_early()
         self._settle()
         self._record()
         self._hold_back()
@@ -237,6 +236,16 @@ class Owner:
             except FormatError as error:
                 place = f"{self._settings.deltas_topic}/{record.partition}/{record.offset}"
                 raise StoppedError(f"{place}: {error}") from error
+
+    def _tell_for_a_turn(self) -> int:
+        """Tell ticks that are complete; how many."""
+        clock = self._parts.clock
+        end_s = clock.monotonic_s() + TURN_S
+        for told in range(TICKS_A_TURN):
+            is_over = told and clock.monotonic_s() >= end_s
+            if is_over or self._parts.sink.blocked is not None or not self._tell():
+                return told
+        return TICKS_A_TURN
 
     def _tell(self) -> bool:
         """Tell the oldest tick that any shard has complete, of all shards that have it."""

@@ -1,0 +1,40 @@
+import pytest
+
+from consumer.remote_write.delivery import Delivery
+from consumer.remote_write.series import Tick
+from tests.support.fakes import Loop, incoming
+
+
+def test_a_turn_begins_no_tick_when_earlier_ones_took_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = Loop()
+    loop.assign(0)
+    submit = loop.sender.submit
+
+    def slow(tick: Tick) -> Delivery:
+        loop.clock.sleep_s(0.06)
+        return submit(tick)
+
+    monkeypatch.setattr(loop.sender, "submit", slow)
+    loop.turn(incoming(0))
+    loop.turn(after_ms=5_000)
+    assert len(loop.sender.ticks) == 2
+    loop.turn()
+    loop.turn()
+    assert len(loop.sender.ticks) >= 5
+    times_ms = [tick.time_ms for tick in loop.sender.ticks]
+    assert times_ms == sorted(times_ms)
+
+
+def test_deltas_are_in_the_registry_before_their_tick_closes_and_told_with_it() -> None:
+    loop = Loop()
+    loop.assign(0)
+    loop.turn(incoming(0))
+    loop.turn(after_ms=1_000)
+    before, active = loop.told(), loop.seam.registry.active_series().total()
+    loop.turn(incoming(1), incoming(2, service="other"), after_ms=100)
+    loop.turn()
+    assert loop.seam.registry.active_series().total() == 2 * active
+    assert loop.told() == before
+    loop.turn(after_ms=900)
+    values = {service: [v for _, v in of] for (_, service), of in loop.told().items()}
+    assert values == {"shop": [0.0, 1.0, 2.0], "other": [0.0, 1.0]}
