@@ -34,9 +34,10 @@ def add_rows_in_numpy(values: Numbers, place: NDArray[np.intp], added: Numbers) 
 
 
 def add_rows_natively(values: Numbers, place: NDArray[np.intp], added: Numbers) -> None:
-    """The same by `spanmill_native`, in one pass."""
-    rows = np.ascontiguousarray(place, np.intp), np.ascontiguousarray(added, np.float64)
-    spanmill_native.add_rows(values, *rows)
+    """The same by `spanmill_native`, in one pass; it takes no view that is not aligned."""
+    spanmill_native.add_rows(
+        values, np.require(place, np.intp, ["C", "A"]), np.require(added, np.float64, ["C", "A"])
+    )
 
 
 add_rows = add_rows_natively if IS_BUILT else add_rows_in_numpy

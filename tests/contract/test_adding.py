@@ -110,3 +110,11 @@ def test_both_ways_are_equal_bit_for_bit(rows: list[tuple[int, tuple[float, floa
     add_rows_natively(native, places, added)
     add_rows_in_numpy(expected, places, added)
     assert native.tobytes() == expected.tobytes()
+
+
+def test_rows_that_are_not_aligned_are_added_too(add_rows: AddRows) -> None:
+    values = table((1, 2), (3, 4))
+    added = np.frombuffer(b"\0" + table((10, 20)).tobytes(), np.uint8)[1:].view(np.float64)
+    assert not added.flags.aligned
+    add_rows(values, at(1), added.reshape(1, 2))
+    assert values.tolist() == [[1, 2], [13, 24]]
