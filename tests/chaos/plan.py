@@ -19,6 +19,8 @@ class Deed(Enum):
 
     KILL = "kills"
     """``kill -9`` of a worker, which is started again."""
+    KILL_UNHEARD = "kills_unheard"
+    """``kill -9`` of a worker whose last tick was taken, but that did not hear of it."""
     RESTART = "restarts"
     """A worker is told to stop, and is started again."""
     SCALE = "scalings"

@@ -29,6 +29,9 @@ SESSION_S = 6.0
 
 TROUBLES = (Trouble.UNAVAILABLE, Trouble.RESET, Trouble.TAKEN_AND_RESET)
 TROUBLE_S = (1.0, 5.0)
+UNHEARD_S = 1.5
+"""Longer than a worker takes to tell a tick."""
+
 BEAT_S = 0.1
 PATIENCE_S = 0.3
 """Until the next try, when no worker is awake."""
@@ -184,6 +187,8 @@ class Stage:
         match step.deed:
             case Deed.KILL:
                 return fleet.kill()
+            case Deed.KILL_UNHEARD:
+                return self._kill_unheard(fleet)
             case Deed.RESTART:
                 return fleet.restart()
             case Deed.SCALE:
@@ -201,6 +206,14 @@ class Stage:
                 self._parts.broker.restart()
                 load.go_on()
         return True
+
+    def _kill_unheard(self, fleet: Fleet) -> bool:
+        """Whoever is killed has told a tick that it does not know to be delivered."""
+        self._parts.sink.trouble = Trouble.TAKEN_AND_RESET
+        time.sleep(self._run.interval_ms / 1000 + UNHEARD_S)
+        killed = fleet.kill()
+        self._parts.sink.trouble = Trouble.NONE
+        return killed
 
     def _read_log(self, records: int) -> list[Logged]:
         """The span topic as it is; the load and the log must agree about the number of records."""
