@@ -14,12 +14,13 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import Event, Thread
 from typing import Any
 
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status
 
-from consumer.kafka.client import OutgoingRecord, RecordWriter
+from consumer.kafka.client import Fate, OutgoingRecord, RecordWriter
 from tests.support.otlp import record, resource_spans, span
 
 TENANTS = ("north", "south", "east")
@@ -28,6 +29,9 @@ ROUTES = 5
 SPANS_PER_TRACE = 6
 FLUSH_TIMEOUT_S = 30.0
 BEAT_S = 0.02
+RECONNECT_MS = "200"
+"""To a broker that comes back. By default a record may wait for 10 s in the client by then, long
+after its partition has counted as read to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +119,12 @@ class Load:
         self._settings = settings
         self._purchases = Purchases(settings.seed)
         self._random = random.Random(settings.seed + 1)  # noqa: S311  repeatable
-        properties = {"bootstrap.servers": bootstrap, "log_level": "0"}
-        self._writer = RecordWriter({**properties, "enable.idempotence": "true"})
+        properties = {
+            "bootstrap.servers": bootstrap,
+            "log_level": "0",
+            "enable.idempotence": "true",
+        }
+        self._writer = RecordWriter({**properties, "reconnect.backoff.max.ms": RECONNECT_MS})
         self._due: list[_Due] = []
         self._count = 0
         self._free, self._held = Event(), Event()
@@ -125,6 +133,8 @@ class Load:
         self._thread = Thread(target=self._run, name="load")
         self._failure: BaseException | None = None
         self.records = 0
+        self.slowest_write_s = 0.0
+        """From the time that a record bears, if it is not long past, to the broker's answer."""
 
     def start(self) -> None:
         """Begin."""
@@ -210,13 +220,14 @@ class Load:
         if time_ms % self._settings.interval_ms == 0:
             time_ms += 1
         headers = [(TENANT_HEADER, due.tenant.encode())]
+        written = OutgoingRecord(self._topic, due.value, due.key, headers, time_ms)
+        since_s = time.monotonic()
         for _ in range(due.times):
-            self._writer.write(
-                OutgoingRecord(
-                    self._topic, due.value, key=due.key, headers=headers, time_ms=time_ms
-                )
-            )
+            self._writer.write(written, partial(self._answered, since_s))
             self.records += 1
+
+    def _answered(self, since_s: float, _fate: Fate) -> None:
+        self.slowest_write_s = max(self.slowest_write_s, time.monotonic() - since_s)
 
     def _flush(self) -> None:
         failures = self._writer.flush(FLUSH_TIMEOUT_S)

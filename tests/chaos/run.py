@@ -115,6 +115,7 @@ class Stage:
                 judge(truth, found, truth.end_ms()) if is_exact else judge_totals(truth, found)
             )
             report = self._report(fleet, verdict, log)
+            report["slowest_write_s"] = round(load.slowest_write_s, 3)
             report["price"] = self._price(fleet, truth)
         is_good = verdict.is_good() if is_exact else verdict.lost == verdict.lost_edges
         if run.with_reference:
