@@ -38,7 +38,10 @@ def pack(header: Mapping[str, Any], columns: Columns) -> bytes:
 
 
 def unpack(packed: bytes) -> tuple[Mapping[str, Any], Columns]:
-    """What :func:`pack` was given; the columns are read-only. Raises :class:`FormatError`."""
+    """What :func:`pack` was given; the columns are not to be changed. Raises :class:`FormatError`.
+
+    They are aligned, as native code asks for, wherever they stand in ``packed``.
+    """
     try:
         version, length = _PREFIX.unpack_from(packed)
         if version != VERSION:
@@ -50,7 +53,7 @@ def unpack(packed: bytes) -> tuple[Mapping[str, Any], Columns]:
             dtype = np.dtype(type_text)
             count = int(np.prod(shape, dtype=np.int64))
             column = np.frombuffer(packed, dtype, count, at).reshape(shape)
-            columns[name] = column.astype(dtype.newbyteorder("="), copy=False)
+            columns[name] = np.require(column, dtype.newbyteorder("="), "A")
             at += count * dtype.itemsize
     except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"not what spanmill writes: {error}") from error

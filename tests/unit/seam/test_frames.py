@@ -190,3 +190,10 @@ def test_large_frames_are_cut_into_records_that_brokers_take() -> None:
     assert len(records) > 1
     assert all(len(record.value) <= MOST_RECORD_BYTES for record in records)
     assert sum(len(decode_frame(record.value)[1]) for record in records) == 30_000
+
+
+@pytest.mark.parametrize("padding", range(8))
+def test_columns_are_aligned_wherever_they_stand(padding: int) -> None:
+    _, columns = unpack(pack({"padding": "x" * padding}, {"values": np.arange(3.0)}))
+    assert columns["values"].flags.aligned
+    assert columns["values"].tolist() == [0.0, 1.0, 2.0]
