@@ -27,6 +27,7 @@ from consumer.seam.joining import Joiner
 from consumer.seam.shard import Shard
 from consumer.seam.shares import shares_of
 from consumer.seam.snapshots import Kept, entries_of, kept_of, written_entry
+from consumer.seam.watch import Watch
 from consumer.telemetry.reporter import Reporter
 
 TICKS_A_TURN = 16
@@ -111,6 +112,7 @@ class Owner:
         self._under_way: deque[_UnderWay] = deque()
         self._joiner = Joiner()
         self._is_paused = False
+        self._watch = Watch(parts.clock)
 
     def join(self, source: SpanSource) -> None:
         """The deltas come from ``source``."""
@@ -151,6 +153,8 @@ class Owner:
         self._record()
         self._hold_back()
         self._take_due_snapshot()
+        shards = {number: owned.shard for number, owned in self._shards.items()}
+        self._parts.reporter.stalled(self._watch.look(shards))
 
     def finish(self, deadline_s: float) -> None:
         """Tell and deliver what is complete, within the time that is given."""

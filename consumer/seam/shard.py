@@ -68,6 +68,21 @@ class Shard:
         """The tick to be told next, if one is complete."""
         return self._closer.ready[0].tick_ms if self._closer.ready else None
 
+    @property
+    def base_ms(self) -> int:
+        """The time between two ticks."""
+        return self._closer.base_ms
+
+    @property
+    def closed_ms(self) -> int | None:
+        """The tick that was complete last."""
+        return self._closer.closed_ms
+
+    @property
+    def missing(self) -> Sequence[int]:
+        """The lanes that the next tick waits for."""
+        return self._closer.missing
+
     def apply(self, tenants: SettingsByTenant, base_ms: int) -> None:
         """Let these settings count from now on."""
         self._collection.apply(tenants)

@@ -27,6 +27,9 @@ class ExactlyOnceMetrics:
             "snapshot_bytes", "Size of records to the snapshot topic, not compressed."
         )
         self._shards = maker.gauge("assigned_shards", "Shards of the series of this worker.")
+        self._stalled = maker.gauge(
+            "stalled_shards", "Shards that have told no tick for long; the log says why."
+        )
 
     def committed(self, seconds: float, size_bytes: int) -> None:
         """Count a transaction."""
@@ -45,3 +48,7 @@ class ExactlyOnceMetrics:
     def shards(self, owned: int) -> None:
         """Say how many shards are ours."""
         self._shards.set(owned)
+
+    def stalled(self, shards: int) -> None:
+        """Say how many shards tell no ticks."""
+        self._stalled.set(shards)

@@ -119,6 +119,13 @@ class Reporter:
         """So many shards of the series are this worker's."""
         self._metrics.exactly_once.shards(owned)
 
+    def stalled(self, waits: Mapping[int, str]) -> None:
+        """These shards have told no tick for long: what each waits for."""
+        self._metrics.exactly_once.stalled(len(waits))
+        for reason in sorted(set(waits.values())):
+            shards = [number for number in sorted(waits) if waits[number] == reason]
+            self._limited.warning("stalled", f"no tick for long: waits for {reason}", shards=shards)
+
     def late(self, late_ms: Sequence[int]) -> None:
         """Records came so long after their tick."""
         self._metrics.partitions.late(late_ms)

@@ -60,6 +60,13 @@ class TickCloser:
             return None
         return min(self.clocks.values())
 
+    @property
+    def missing(self) -> Sequence[int]:
+        """The lanes that the next tick waits for."""
+        next_ms = 0 if self.closed_ms is None else tick_of(self.closed_ms, self.base_ms)
+        lanes = range(self.lanes or 0)
+        return [lane for lane in lanes if self.clocks.get(lane, -1) < next_ms]
+
     def add(self, tick_ms: int, frames: Sequence[DeltaFrame]) -> None:
         """Deltas of ``tick_ms``."""
         if self.closed_ms is not None and tick_ms <= self.closed_ms:
