@@ -34,6 +34,7 @@ class Scene:
     guarantee: str
     interval_ms: int
     wait_ms: int
+    idle_grace_ms: int
     exactly_once: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -65,6 +66,7 @@ class Scene:
             },
             "server": {"host": "127.0.0.1", "port": port, "shutdown_timeout": "10s"},
             "processing_guarantee": self.guarantee,
+            "record_time": {"idle_grace": f"{self.idle_grace_ms}ms"},
             "metrics_generator": {
                 "processor": {"service_graphs": {"wait": f"{self.wait_ms}ms"}},
                 "registry": {

@@ -19,6 +19,7 @@ QUICK: dict[str, Any] = {
     "interval_ms": 1_000,
     "wait_ms": 4_000,
     "max_delay_s": 1.5,
+    "idle_grace_ms": 3_000,  # a busy machine keeps records under way for long
     "with_reference": False,
 }
 
