@@ -65,6 +65,14 @@ def test_rows_that_may_not_be_written_to_can_be_added(add_rows: AddRows) -> None
     assert values.tolist() == [[2, 3]]
 
 
+def test_rows_at_an_odd_place_in_memory_can_be_added(add_rows: AddRows) -> None:
+    values, packed = table((1, 2)), bytes(4) + table((1, 1)).tobytes() + at(0).tobytes()
+    added = np.frombuffer(packed, np.float64, 2, 4).reshape(1, 2)
+    add_rows(values, np.frombuffer(packed, np.intp, 1, 20), added)
+    assert not added.flags.aligned
+    assert values.tolist() == [[2, 3]]
+
+
 def test_columns_of_a_wider_table_can_be_added(add_rows: AddRows) -> None:
     values, wide = table((1, 2), (3, 4)), np.arange(8.0).reshape(2, 4)
     add_rows(values, np.array([1, 9, 0, 9])[::2], wide[:, 1:3])
