@@ -65,7 +65,7 @@ def test_rows_that_may_not_be_written_to_can_be_added(add_rows: AddRows) -> None
     assert values.tolist() == [[2, 3]]
 
 
-def test_rows_at_an_odd_place_in_memory_can_be_added(add_rows: AddRows) -> None:
+def test_rows_and_places_that_are_not_aligned_are_added_too(add_rows: AddRows) -> None:
     values, packed = table((1, 2)), bytes(4) + table((1, 1)).tobytes() + at(0).tobytes()
     added = np.frombuffer(packed, np.float64, 2, 4).reshape(1, 2)
     add_rows(values, np.frombuffer(packed, np.intp, 1, 20), added)
@@ -118,11 +118,3 @@ def test_both_ways_are_equal_bit_for_bit(rows: list[tuple[int, tuple[float, floa
     add_rows_natively(native, places, added)
     add_rows_in_numpy(expected, places, added)
     assert native.tobytes() == expected.tobytes()
-
-
-def test_rows_that_are_not_aligned_are_added_too(add_rows: AddRows) -> None:
-    values = table((1, 2), (3, 4))
-    added = np.frombuffer(b"\0" + table((10, 20)).tobytes(), np.uint8)[1:].view(np.float64)
-    assert not added.flags.aligned
-    add_rows(values, at(1), added.reshape(1, 2))
-    assert values.tolist() == [[1, 2], [13, 24]]
