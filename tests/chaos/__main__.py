@@ -13,12 +13,19 @@ import orjson
 from tests.chaos.plan import Violence
 from tests.chaos.run import EXACTLY_ONCE, Run, Stage, open_parts
 
+LEAST_S, A_KILL_S = 120.0, 3.0
+"""Of load: a worker takes a second or two to start, and shall do something before it ends."""
+
 
 def main() -> int:
     """Run as the arguments say."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=10, metavar="N", help="of workers")
-    parser.add_argument("--seconds", type=float, default=120.0, help="how long the load lasts")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        help=f"how long the load lasts: {LEAST_S:.0f}, or {A_KILL_S:.0f} a kill if that is more",
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=50.0, help="purchases a second")
     parser.add_argument("--quiet", action="store_true", help="disturb nothing: one worker")
@@ -28,7 +35,8 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     kills, others = (0, ()) if arguments.quiet else (arguments.kills, Violence(0, 0, 0).others)
-    violence = Violence(kills, arguments.seconds, arguments.seed, others)
+    seconds = arguments.seconds or max(LEAST_S, A_KILL_S * kills)
+    violence = Violence(kills, seconds, arguments.seed, others)
     run = Run(violence, guarantee=arguments.guarantee, purchases_per_s=arguments.rate)
     folder = Path(arguments.keep or mkdtemp(prefix="chaos-"))
     folder.mkdir(exist_ok=True)
