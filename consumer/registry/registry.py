@@ -37,7 +37,11 @@ _NEVER_MS = np.iinfo(np.int64).min
 
 
 class Registry:
-    """All series of all tenants of this worker."""
+    """All series of all tenants of this worker.
+
+    ``started_ms``: no series of this process is older; 0 where another process may have
+    begun them, and the same ticks have to come out.
+    """
 
     def __init__(self, settings: RegistrySettings, *, started_ms: int) -> None:
         self._settings = settings
@@ -51,6 +55,7 @@ class Registry:
         self._values = ValueLimiter(self._hashes, settings.stale_ms)
         self._tables: dict[tuple[str, ...], SeriesTable] = {}
         self._overflow = SeriesTable([name for name, _ in settings.overflow_labels])
+        self._started_ms = started_ms
         self._collected_ms = started_ms
         self._collected: dict[str, int] = {}
         """When tenants were collected that the last collection left out."""
@@ -88,9 +93,10 @@ class Registry:
         """The sample of every series at ``time_ms``, later than the last collection.
 
         Of the tenants in ``intervals_ms``, each with the time between its collections, or
-        of all. Newborn series count from just after the collection before, so that their
-        zero sample never precedes the end of an earlier life of the same series (D15);
-        series without a delta for the stale duration end here (D14).
+        of all. Newborn series count from just after the collection before, and from no
+        earlier than the start if this is later, so that their zero sample never precedes
+        the end of an earlier life of the same series (D15); series without a delta for the
+        stale duration end here (D14).
         """
         due = self._due(intervals_ms)
         known_ms = intervals_ms or {}
@@ -102,6 +108,7 @@ class Registry:
         before_ms[~due] = _NEVER_MS
         told: dict[str, list[SeriesBlock]] = {}
         budgets: dict[str, ExemplarBudget] = {}
+        least_ms = self._started_ms if self._started_ms < time_ms else 0
         for table in self._all():
             outdated = table.outdated(before_ms)
             for cells in table.cells.values():
@@ -111,7 +118,7 @@ class Registry:
             for tenant, of_tenant in by_tenant(table, slots, self._tenants.text):
                 before = self._collected.get(tenant, self._collected_ms)
                 interval_ms = known_ms.get(tenant, self._settings.interval_ms)
-                start_ms = max(before + 1, time_ms - interval_ms)
+                start_ms = max(before + 1, time_ms - interval_ms, least_ms)
                 constant = self._constant_labels(tenant)
                 budget = budgets.setdefault(tenant, ExemplarBudget.of(self._limits.of(tenant)))
                 table.begin(of_tenant, start_ms)

@@ -64,7 +64,8 @@ def open_seam(config: Config, overrides: Overrides, around: Around) -> Seam:
 
 def direct_seam(config: Config, overrides: Overrides, around: Around) -> DirectSeam:
     """The seam of ``at_least_once``."""
-    registry = Registry(registry_settings(config, instance=instance_name(config)), started_ms=0)
+    settings = registry_settings(config, instance=instance_name(config))
+    registry = Registry(settings, started_ms=around.clock.now_ms())
     registry.limit(*overrides.tenants.limits())
     parts = DirectParts(
         registry=registry,

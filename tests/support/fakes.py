@@ -182,11 +182,13 @@ class FakeWriter:
 
 
 class Loop:
-    """A worker whose turns the test makes."""
+    """A worker whose turns the test makes; it begins ``started_ms`` after ``START_MS``."""
 
-    def __init__(self, config: str = CONFIG, *, dead_letter_topic: str = "") -> None:
+    def __init__(
+        self, config: str = CONFIG, *, dead_letter_topic: str = "", started_ms: int = 0
+    ) -> None:
         self.journal: list[str] = []
-        self.clock = HandClock(START_MS / 1_000)
+        self.clock = HandClock((START_MS + started_ms) / 1_000)
         self.source = FakeSource(self.journal)
         self.sender = FakeSender(self.journal)
         self.letters = FakeWriter()

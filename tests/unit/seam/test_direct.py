@@ -38,3 +38,20 @@ def test_deltas_are_in_the_registry_before_their_tick_closes_and_told_with_it() 
     loop.turn(after_ms=900)
     values = {service: [v for _, v in of] for (_, service), of in loop.told().items()}
     assert values == {"shop": [0.0, 1.0, 2.0], "other": [0.0, 1.0]}
+
+
+def test_a_zero_sample_is_no_older_than_the_process_within_a_tick_that_began_before_it() -> None:
+    began_ms = 400
+    loop = Loop(started_ms=began_ms)
+    loop.assign(0)
+    loop.turn(incoming(0, time_ms=200))
+    loop.turn(after_ms=1_000 - began_ms)
+    assert loop.told() == {("north", "shop"): [(began_ms, 0.0), (1_000, 1.0)]}
+
+
+def test_a_tick_of_before_the_process_began_has_its_zero_sample_after_the_tick_before() -> None:
+    loop = Loop(started_ms=5_000)
+    loop.assign(0)
+    loop.turn(incoming(0, time_ms=200))
+    loop.turn()
+    assert loop.told()["north", "shop"][:2] == [(1, 0.0), (1_000, 1.0)]
