@@ -73,6 +73,15 @@ class Flusher:
         """Ticks follow from ``time_ms`` on; called before the first."""
         self._ticks.begin(time_ms)
 
+    def follow(self, told_ms: int) -> None:
+        """Earlier processes told the same series until ``told_ms``."""
+        self._registry.follow(told_ms)
+
+    @property
+    def told_ms(self) -> int:
+        """The time of the last tick."""
+        return self._ticks.last_ms
+
     def route(self, routes: Routes) -> None:
         """Send by ``routes`` from the next tick on."""
         self._sender.apply(routes)

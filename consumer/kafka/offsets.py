@@ -28,12 +28,18 @@ class Offsets:
         """The next record of ``partition``, or ``first`` when none was read yet."""
         return self._working.get(partition, first)
 
-    def uncommitted(self, delivered: Mapping[int, int]) -> Mapping[int, int]:
-        """The part of ``delivered`` that is ours and that the group does not know yet."""
+    def uncommitted(
+        self, delivered: Mapping[int, int], *, again: bool = False
+    ) -> Mapping[int, int]:
+        """The part of ``delivered`` that is ours and that the group does not know yet.
+
+        ``again``: also what it knows already, but nothing before that.
+        """
+        least = {partition: at + (not again) for partition, at in self._committed.items()}
         return {
             partition: offset
             for partition, offset in delivered.items()
-            if partition in self._working and offset > self._committed.get(partition, -1)
+            if partition in self._working and offset >= least.get(partition, 0)
         }
 
     def commit(self, offsets: Mapping[int, int]) -> None:

@@ -140,12 +140,12 @@ class SpanSource:
             self._record_bytes = max(1.0, 0.5 * self._record_bytes + 0.5 * mean)
         return records
 
-    def commit(self, offsets: Mapping[int, int]) -> None:
-        """Commit the next offset of each partition. Raises :class:`KafkaError`."""
+    def commit(self, offsets: Mapping[int, int], note: str = "") -> None:
+        """Commit the next offset of each partition, with ``note``. Raises :class:`KafkaError`."""
         if not offsets:
             return
         try:
-            answers = self._consumer.commit(offsets=self._positions(offsets), asynchronous=False)
+            answers = self._consumer.commit(offsets=self._noted(offsets, note), asynchronous=False)
         except KafkaException as error:
             raise KafkaError(str(error)) from error
         refused = [answer for answer in answers or () if answer.error is not None]
@@ -301,6 +301,10 @@ class SpanSource:
 
     def _partitions(self, partitions: Iterable[int]) -> list[TopicPartition]:
         return [TopicPartition(self._settings.topic, partition) for partition in partitions]
+
+    def _noted(self, offsets: Mapping[int, int], note: str) -> list[TopicPartition]:
+        topic = self._settings.topic
+        return [TopicPartition(topic, lane, at, metadata=note) for lane, at in offsets.items()]
 
     def _positions(self, offsets: Mapping[int, int]) -> list[TopicPartition]:
         topic = self._settings.topic

@@ -20,6 +20,7 @@ import orjson
 from numpy.typing import NDArray
 
 from consumer.registry.admission import Admission, Arrival, Changes, Limits, Usage
+from consumer.registry.births import Births
 from consumer.registry.blocks import ExemplarBudget, Telling, by_tenant
 from consumer.registry.cardinality import OVERFLOW_VALUE, Labelled, ValueLimiter
 from consumer.registry.hashes import LabelHashes
@@ -37,11 +38,7 @@ _NEVER_MS = np.iinfo(np.int64).min
 
 
 class Registry:
-    """All series of all tenants of this worker.
-
-    ``started_ms``: no series of this process is older; 0 where another process may have
-    begun them, and the same ticks have to come out.
-    """
+    """All series of all tenants of this worker. ``started_ms``: see :class:`Births`."""
 
     def __init__(self, settings: RegistrySettings, *, started_ms: int) -> None:
         self._settings = settings
@@ -55,7 +52,7 @@ class Registry:
         self._values = ValueLimiter(self._hashes, settings.stale_ms)
         self._tables: dict[tuple[str, ...], SeriesTable] = {}
         self._overflow = SeriesTable([name for name, _ in settings.overflow_labels])
-        self._started_ms = started_ms
+        self._births = Births(started_ms)
         self._collected_ms = started_ms
         self._collected: dict[str, int] = {}
         """When tenants were collected that the last collection left out."""
@@ -89,14 +86,16 @@ class Registry:
         """What is newborn counts from after ``time_ms``; called before the first collection."""
         self._collected_ms = time_ms
 
+    def follow(self, told_ms: int) -> None:
+        """Earlier processes told the same series until ``told_ms``."""
+        self._births.follow(told_ms)
+
     def collect(self, time_ms: int, intervals_ms: Mapping[str, int] | None = None) -> Tick:
         """The sample of every series at ``time_ms``, later than the last collection.
 
         Of the tenants in ``intervals_ms``, each with the time between its collections, or
-        of all. Newborn series count from just after the collection before, and from no
-        earlier than the start if this is later, so that their zero sample never precedes
-        the end of an earlier life of the same series (D15); series without a delta for the
-        stale duration end here (D14).
+        of all. The zero sample of a newborn series never precedes the end of an earlier life
+        of it (D15, :class:`Births`); series without a delta for the stale duration end here (D14).
         """
         due = self._due(intervals_ms)
         known_ms = intervals_ms or {}
@@ -108,7 +107,6 @@ class Registry:
         before_ms[~due] = _NEVER_MS
         told: dict[str, list[SeriesBlock]] = {}
         budgets: dict[str, ExemplarBudget] = {}
-        least_ms = self._started_ms if self._started_ms < time_ms else 0
         for table in self._all():
             outdated = table.outdated(before_ms)
             for cells in table.cells.values():
@@ -118,7 +116,7 @@ class Registry:
             for tenant, of_tenant in by_tenant(table, slots, self._tenants.text):
                 before = self._collected.get(tenant, self._collected_ms)
                 interval_ms = known_ms.get(tenant, self._settings.interval_ms)
-                start_ms = max(before + 1, time_ms - interval_ms, least_ms)
+                start_ms = self._births.start_ms(time_ms, before, interval_ms)
                 constant = self._constant_labels(tenant)
                 budget = budgets.setdefault(tenant, ExemplarBudget.of(self._limits.of(tenant)))
                 table.begin(of_tenant, start_ms)

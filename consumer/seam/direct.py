@@ -2,7 +2,8 @@
 
 A tick closes when every assigned lane has reached it; deltas of the tick that closes next are
 folded as they come, so that closing it holds the loop less. An offset is committed when the tick
-that covers it is delivered.
+that covers it is delivered, with the time of the last tick as a note: the successor's series begin
+after it.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from consumer.kafka.source import Committed, SpanSource
 from consumer.overrides import Overrides
 from consumer.registry import Registry
 from consumer.seam.interface import Lanes
+from consumer.seam.notes import read_told, write_told
 from consumer.span_side import Ticked
 from consumer.telemetry.reporter import Reporter
 from consumer.ticks.closer import FRAMES_A_TURN, ClosedTick, TickCloser
-from consumer.ticks.lane import Resumption
+from consumer.ticks.lane import Resumption, tick_of
 from processors.delta import DeltaFrame
 
 WAIT_S = 0.02
@@ -65,6 +67,8 @@ class DirectSeam:
         self._offsets = Offsets()
         self._coverage = Coverage()
         self._has_begun = False
+        self._told_ms = 0
+        """The last tick of those who had our partitions before, as far as they noted it."""
 
     def join(self, source: SpanSource) -> None:
         """Commit through ``source``."""
@@ -99,6 +103,8 @@ class DirectSeam:
 
     def open(self, committed: Mapping[int, Committed]) -> Mapping[int, Resumption]:
         """Partitions came: their lanes have to report, and begin at the committed offsets."""
+        self._told_ms = max([self._told_ms, *(read_told(each.note) for each in committed.values())])
+        self._flusher.follow(self._told_ms)
         self._closer.lanes = (self._closer.lanes or 0) + len(committed)
         return {}
 
@@ -124,7 +130,7 @@ class DirectSeam:
         if not self.blocked and lanes:
             self._last_tick(lanes)
         is_delivered = self._wait(lambda: self._flusher.is_settled, deadline_s)
-        self._commit()
+        self._commit(again=True)
         return is_delivered
 
     def forget(self, partitions: Collection[int]) -> None:
@@ -188,25 +194,34 @@ class DirectSeam:
         self._reporter.series([self.registry])
 
     def _last_tick(self, lanes: Lanes) -> None:
-        """As of the clock of the lane that is furthest ahead: no delta is of a later time."""
+        """As of the clock of the lane that is furthest ahead, but within the tick that is open.
+
+        So no tick that follows is older, however far a lane is behind.
+        """
         clocks = [lane.clock_ms for lane in lanes.values() if lane.clock_ms is not None]
         if not clocks:
             return
-        self._closer.close_all(max(clocks))
+        last_ms = max(clocks)
+        if self._closer.closed_ms is not None:
+            last_ms = min(last_ms, tick_of(self._closer.closed_ms, self._closer.base_ms) - 1)
+        self._closer.close_all(last_ms)
         self._begin()
         while self._closer.ready:
             closed = self._closer.ready.popleft()
             self._fold(closed.tick_ms, closed.frames)
         covered = self._offsets.working() if self._is_safe() else {}
-        self._flusher.tick_all(max(clocks), covered)
+        self._flusher.tick_all(last_ms, covered)
 
-    def _commit(self) -> None:
-        """Commit what delivered ticks cover; what fails is tried again at the next turn."""
-        offsets = self._offsets.uncommitted(self._flusher.delivered())
+    def _commit(self, *, again: bool = False) -> None:
+        """Commit what delivered ticks cover; what fails is tried again at the next turn.
+
+        ``again``: with the time of the last tick, also where no offset is new.
+        """
+        offsets = self._offsets.uncommitted(self._flusher.delivered(), again=again)
         if not offsets:
             return
         try:
-            self._source.commit(offsets)
+            self._source.commit(offsets, write_told(max(self._told_ms, self._flusher.told_ms)))
         except KafkaError as error:
             self._reporter.commit_failed(error)
         else:

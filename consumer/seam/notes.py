@@ -1,4 +1,7 @@
-"""Small texts in Kafka: where a lane goes on (beside its offset), and how far lanes are."""
+"""Small texts in Kafka: how far lanes are, and what is kept beside their offsets.
+
+That is where a lane goes on (exactly_once), or the last tick of its worker (at_least_once).
+"""
 
 from __future__ import annotations
 
@@ -56,6 +59,19 @@ def read_note(offset: int, note: str) -> Resumption | None:
         )
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def write_told(told_ms: int) -> str:
+    """What is kept beside the offset where nothing is read again: the time of the last tick."""
+    return orjson.dumps({"v": VERSION, "told_ms": told_ms}).decode()
+
+
+def read_told(note: str) -> int:
+    """The time of the last tick that ``note`` tells; 0 when it tells none."""
+    try:
+        return int(orjson.loads(note)["told_ms"])
+    except (ValueError, KeyError, TypeError):
+        return 0
 
 
 @dataclass(frozen=True, slots=True)

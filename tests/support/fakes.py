@@ -63,6 +63,7 @@ class FakeSource:
     def __init__(self, journal: list[str]) -> None:
         self.assigned: frozenset[int] = frozenset()
         self.committed: dict[int, int] = {}
+        self.notes: dict[int, str] = {}
         self.refuses_commits = False
         self.is_paused = False
         self.held: frozenset[int] = frozenset()
@@ -87,12 +88,13 @@ class FakeSource:
         self._waiting = [each for each in self._waiting if each.partition in self.held]
         return records
 
-    def commit(self, offsets: Mapping[int, int]) -> None:
+    def commit(self, offsets: Mapping[int, int], note: str = "") -> None:
         """Take the offsets, or not."""
         if self.refuses_commits:
             raise KafkaError("rebalance in progress")
         self._journal.append(f"commit {dict(offsets)}")
         self.committed.update(offsets)
+        self.notes.update(dict.fromkeys(offsets, note))
 
     def pause(self) -> None:
         """Give nothing from now on."""
@@ -216,10 +218,10 @@ class Loop:
         self.seam.join(cast("SpanSource", self.source))
         self.worker._source = cast("SpanSource", self.source)
 
-    def assign(self, *partitions: int) -> None:
+    def assign(self, *partitions: int, note: str = "") -> None:
         """The group gives partitions."""
         self.source.assigned |= set(partitions)
-        self.worker.assigned({p: Committed(-1) for p in partitions})
+        self.worker.assigned({p: Committed(-1, note) for p in partitions})
 
     def revoke(self, *partitions: int) -> None:
         """The group wants partitions back, and gets them."""

@@ -43,3 +43,12 @@ def test_a_partition_that_returns_may_be_committed_below_where_it_once_was() -> 
     offsets.forget([0])
     offsets.advance(0, 31)
     assert offsets.uncommitted({0: 31}) == {0: 31}
+
+
+def test_what_is_committed_again_is_never_before_what_the_group_knows() -> None:
+    offsets = Offsets()
+    for partition in (0, 1):
+        offsets.advance(partition, 9)
+    offsets.commit({0: 5, 1: 5})
+    assert offsets.uncommitted({0: 5, 1: 4}, again=True) == {0: 5}
+    assert offsets.uncommitted({0: 5, 1: 4}) == {}

@@ -40,7 +40,7 @@ def test_deltas_are_in_the_registry_before_their_tick_closes_and_told_with_it() 
     assert values == {"shop": [0.0, 1.0, 2.0], "other": [0.0, 1.0]}
 
 
-def test_a_zero_sample_is_no_older_than_the_process_within_a_tick_that_began_before_it() -> None:
+def test_a_zero_sample_is_no_older_than_the_process_within_its_first_tick() -> None:
     began_ms = 400
     loop = Loop(started_ms=began_ms)
     loop.assign(0)
@@ -55,3 +55,37 @@ def test_a_tick_of_before_the_process_began_has_its_zero_sample_after_the_tick_b
     loop.turn(incoming(0, time_ms=200))
     loop.turn()
     assert loop.told()["north", "shop"][:2] == [(1, 0.0), (1_000, 1.0)]
+
+
+def test_the_last_tick_is_noted_and_zero_samples_of_the_next_life_stand_after_it() -> None:
+    before = Loop()
+    before.assign(0)
+    before.turn(incoming(0))
+    before.turn(after_ms=1_400)
+    before.stop()
+    last_ms = before.told()["north", "shop"][-1][0]
+    assert 1_000 < last_ms < 2_000
+
+    after = Loop(started_ms=9_000)
+    after.assign(0, note=before.source.notes[0])
+    after.turn(incoming(1, time_ms=1_500))
+    after.turn()
+    assert after.told()["north", "shop"][:2] == [(last_ms + 1, 0.0), (2_000, 1.0)]
+
+
+def test_a_note_that_this_guarantee_did_not_write_says_nothing() -> None:
+    loop = Loop()
+    loop.assign(0, note='{"v":1,"from":3,"from_ms":4,"clock_ms":5,"steps":[]}')
+    loop.turn(incoming(0))
+    loop.turn(after_ms=1_000)
+    assert loop.told() == {("north", "shop"): [(1, 0.0), (1_000, 1.0)]}
+
+
+def test_the_last_tick_is_within_the_open_one_though_an_idle_lane_is_ahead() -> None:
+    loop = Loop(started_ms=60_000)
+    loop.assign(0, 1)
+    loop.source.has_more.add(0)
+    loop.turn(incoming(0), incoming(1, time_ms=200))
+    loop.stop()
+    told = loop.told()["north", "shop"]
+    assert told[-1] == (999, 2.0)

@@ -8,8 +8,10 @@ from consumer.seam.notes import (
     Progress,
     read_note,
     read_progress,
+    read_told,
     write_note,
     write_progress,
+    write_told,
 )
 from consumer.ticks.lane import Resumption
 
@@ -61,3 +63,15 @@ def test_progress_comes_back_as_it_was() -> None:
 def test_progress_that_is_none_is_refused(value: bytes) -> None:
     with pytest.raises(FormatError):
         read_progress(value)
+
+
+@given(st.integers(0, 1 << 50))
+def test_the_last_tick_is_read_as_it_was_noted_and_is_no_resumption(told_ms: int) -> None:
+    note = write_told(told_ms)
+    assert read_told(note) == told_ms
+    assert read_note(7, note) is None
+
+
+@pytest.mark.parametrize("note", ["", "{", "[]", "null", '{"v":1}', '{"told_ms":null}', "someone"])
+def test_a_note_of_others_tells_no_tick(note: str) -> None:
+    assert read_told(note) == 0
