@@ -181,6 +181,11 @@ class _Request:
 
     def add(self, rows: _Rows) -> Iterator[EncodedRequest]:
         """Take ``rows`` in; yields each request that they fill."""
+        samples = int(rows.counts.sum())
+        is_small = self._size + len(rows.content) <= self._limits.size_bytes
+        if is_small and self._samples + samples <= self._limits.samples:
+            self._append(rows.content, rows.block, samples)
+            return
         ends = np.concatenate([[0], rows.ends])
         counts = np.concatenate([[0], np.cumsum(rows.counts)])
         row = 0
@@ -195,14 +200,17 @@ class _Request:
                     yield self.take()
                     continue
                 stop = row + 1
-            self._contents.append(rows.content[ends[row] : ends[stop]])
-            self._blocks.append(rows.block.cut(slice(row, stop)))
-            self._size += int(ends[stop] - ends[row])
-            added = int(counts[stop] - counts[row])
-            self._samples += added
-            self._histograms += added if rows.block.histograms is not None else 0
-            self.series += stop - row
+            content, block = rows.content[ends[row] : ends[stop]], rows.block.cut(slice(row, stop))
+            self._append(content, block, int(counts[stop] - counts[row]))
             row = stop
+
+    def _append(self, content: bytes, block: SeriesBlock, samples: int) -> None:
+        self._contents.append(content)
+        self._blocks.append(block)
+        self._size += len(content)
+        self._samples += samples
+        self._histograms += samples if block.histograms is not None else 0
+        self.series += len(block)
 
     def take(self) -> EncodedRequest:
         """Close the request and begin another."""
