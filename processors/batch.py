@@ -96,14 +96,15 @@ class Strings:
 
     ``text[0]`` stands for :data:`ABSENT` and ``text[1]`` for :data:`EMPTY`; both are
     ``""``. Text that is not UTF-8 is decoded with ``surrogateescape`` and marked
-    ``False`` in ``valid`` (bool, one per code).
+    ``False`` in ``valid`` (bool, one per code). Batches may share ``text``, which then
+    grows: of a batch are the first codes, as many as are in ``valid``.
     """
 
     text: Sequence[str]
     valid: Mask
 
     def __len__(self) -> int:
-        return len(self.text)
+        return len(self.valid)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from processors.batch import ABSENT, EMPTY, Codes, Mask, Strings
 from processors.grouping import group
+from processors.strings import Texts
 
 INTRINSIC_LABELS = ("service", "span_name", "span_kind", "status_code", "status_message")
 """Reserved on span metrics, whether or not they are on (tempo-behaviour.md 1.1)."""
@@ -66,7 +67,7 @@ class Dictionary:
 
     def text(self) -> Sequence[str]:
         """All strings by code."""
-        return [*self._strings.text, *self._added] if self._added else self._strings.text
+        return Texts(self._strings.text, len(self._strings), self._added)
 
     def validity(self) -> Mask:
         """Whether each string is UTF-8, by code."""

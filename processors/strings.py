@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import repeat
+from typing import overload
 
 import numpy as np
 
@@ -13,7 +14,35 @@ _COMPACT_AT = 50_000
 """Below this many strings it is not worth looking for unused ones."""
 
 _MAX_RECENT = 8
-"""Tuples of texts whose codes are remembered: two for each frame of a batch, and some."""
+"""Tuples and lists of texts whose codes are remembered: two for each frame of a batch."""
+
+
+class Texts(Sequence[str]):
+    """The first ``length`` strings of ``base``, and those that were ``added`` behind them.
+
+    ``base`` may grow meanwhile; what is there never changes.
+    """
+
+    __slots__ = ("added", "base", "length")
+
+    def __init__(self, base: Sequence[str], length: int, added: Sequence[str]) -> None:
+        self.base, self.length, self.added = base, length, added
+
+    def __len__(self) -> int:
+        return self.length + len(self.added)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[code] for code in range(*index.indices(len(self)))]
+        if index < 0:
+            raise IndexError(f"{index} is no code")
+        return self.base[index] if index < self.length else self.added[index - self.length]
 
 
 class KeptStrings:
@@ -30,6 +59,8 @@ class KeptStrings:
         self._any_invalid = False
         self._compact_at = _COMPACT_AT
         self._recent: dict[tuple[str, ...], Codes] = {}
+        self._known: dict[int, tuple[Sequence[str], Codes]] = {}
+        """By identity: a list of others, and our codes of its strings (uint32, ABSENT: unknown)."""
 
     def __len__(self) -> int:
         return len(self.text)
@@ -37,21 +68,16 @@ class KeptStrings:
     def keep(self, text: Sequence[str], codes: Codes, valid: Mask | None = None) -> Codes:
         """Our codes for ``codes`` into ``text``, in the same shape.
 
-        Each distinct one is looked up once. ``valid``: which of ``text`` are UTF-8.
+        Each distinct one is looked up once, and not again while frames come with the same
+        ``text``, to which nothing but additions was made. ``valid``: which are UTF-8.
         """
-        is_used = np.zeros(len(text), np.bool_)
-        is_used[codes] = True
-        is_used[[ABSENT, EMPTY]] = False
-        used = np.flatnonzero(is_used)
-        texts = [text[code] for code in used.tolist()]
-        found = np.fromiter(map(self._codes.get, texts, repeat(ABSENT)), np.uint32, len(texts))
-        ours = np.zeros(len(text), np.uint32)
-        ours[EMPTY] = EMPTY
-        ours[used] = found
-        for code in used[ours[used] == ABSENT].tolist():
-            is_valid = valid is None or bool(valid[code])
-            ours[code] = self._code(text[code], valid=is_valid, theirs=code)
-        return ours[codes]
+        parts = _parts(text)
+        found = self._table(parts).take(codes)
+        # Every code but that of ABSENT has one of ours, once it was looked up.
+        if np.count_nonzero(found) != np.count_nonzero(codes):
+            self._look_up(parts, codes[found == ABSENT], valid)
+            found = self._table(parts).take(codes)
+        return found
 
     def code(self, text: str) -> int:
         """Our code for ``text``, which is UTF-8."""
@@ -79,6 +105,7 @@ class KeptStrings:
         renamed = np.zeros(len(self.text), np.uint32)
         renamed[used] = np.arange(len(used), dtype=np.uint32)
         self._recent.clear()
+        self._known.clear()
         self.text = [self.text[code] for code in used.tolist()]
         self.valid = [self.valid[code] for code in used.tolist()]
         self._any_invalid = not all(self.valid)
@@ -94,6 +121,44 @@ class KeptStrings:
         rows: Mask = np.logical_and.reduce([valid[column] for column in columns])
         return rows
 
+    def _table(self, parts: Sequence[tuple[Sequence[str], int]]) -> Codes:
+        """Our codes of what was looked up of ``parts``, one after the other; else ABSENT."""
+        tables = [self._known_of(text, count)[:count] for text, count in parts]
+        return tables[0] if len(tables) == 1 else np.concatenate(tables)
+
+    def _known_of(self, text: Sequence[str], count: int) -> Codes:
+        """Our codes of what was looked up of ``text``, with room for ``count`` at least.
+
+        Those that nobody came with for long are forgotten.
+        """
+        _, known = self._known.pop(id(text), (text, _NOTHING))
+        if len(known) < count:
+            known = np.concatenate([known, np.zeros(count, np.uint32)])
+        if len(self._known) >= _MAX_RECENT:
+            del self._known[next(iter(self._known))]
+        self._known[id(text)] = text, known
+        return known
+
+    def _look_up(
+        self, parts: Sequence[tuple[Sequence[str], int]], codes: Codes, valid: Mask | None
+    ) -> None:
+        """Find our codes for ``codes`` (uint32[n], some of them more than once)."""
+        is_wanted = np.zeros(sum(count for _, count in parts), np.bool_)
+        is_wanted[codes] = True
+        is_wanted[ABSENT] = False
+        start = 0
+        for text, count in parts:
+            known = self._known_of(text, count)
+            wanted = np.flatnonzero(is_wanted[start : start + count])
+            texts = [text[code] for code in wanted.tolist()]
+            known[wanted] = np.fromiter(
+                map(self._codes.get, texts, repeat(ABSENT)), np.uint32, len(texts)
+            )
+            for code in wanted[known[wanted] == ABSENT].tolist():
+                is_valid = valid is None or bool(valid[start + code])
+                known[code] = self._code(text[code], valid=is_valid, theirs=start + code)
+            start += count
+
     def _code(self, text: str, *, valid: bool, theirs: int) -> int:
         if not text:
             return ABSENT if theirs == ABSENT else EMPTY
@@ -107,3 +172,13 @@ class KeptStrings:
             self.valid.append(valid)
             self._any_invalid |= not valid
         return code
+
+
+_NOTHING: Codes = np.zeros(0, np.uint32)
+
+
+def _parts(text: Sequence[str]) -> Sequence[tuple[Sequence[str], int]]:
+    """The lists that ``text`` is made of, and how many strings of each."""
+    if isinstance(text, Texts):
+        return (text.base, text.length), (text.added, len(text.added))
+    return ((text, len(text)),)

@@ -98,7 +98,10 @@ class Decoded:
 
 
 class Decoder(Protocol):
-    """Turns records into columns. Keeps no state between batches; one thread at a time."""
+    """Turns records into columns; one thread at a time.
+
+    Nothing of one batch shows in another but the codes of texts, which may stay the same.
+    """
 
     implementation: str
     """``native`` or ``python``; for logs and metrics."""

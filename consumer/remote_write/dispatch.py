@@ -148,8 +148,7 @@ class Dispatcher:
         allows any number, but none is added.
         """
         endpoint = self._link.endpoint
-        limits = (endpoint.max_shards, endpoint.max_samples_per_send)
-        wanted = count_for(samples, self._resharding.shards, *limits)
+        wanted = count_for(samples, endpoint.max_shards, endpoint.max_samples_per_send)
         present = self._lanes.shards(tenant)
         if present is None:
             return wanted

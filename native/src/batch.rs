@@ -14,8 +14,11 @@ use crate::wire::{MAX_DEPTH, Malformed, Reader, Result};
 /// Rows of a table that stay allocated for the next batch: some 30 MB of spans.
 const MOST_ROWS: usize = 1 << 18;
 
-/// Bytes of text that stay allocated for the next batch.
+/// Bytes that stay allocated for the next batch, each of text and of scratch.
 const MOST_BYTES: usize = 1 << 24;
+
+/// Texts that keep their codes in the next batch. A service has some thousand.
+const MOST_TEXTS: usize = 1 << 15;
 
 /// What to read.
 pub struct Projection {
@@ -43,7 +46,7 @@ pub enum Fault {
     TooManySpans,
 }
 
-/// All tables of one batch. Its buffers serve the next one.
+/// All tables of one batch. Its buffers serve the next one, and so do the codes of its texts.
 pub struct Batch {
     projection: Projection,
     pub strings: Dictionary,
@@ -123,15 +126,14 @@ impl Batch {
         self.failures.clear();
         self.resources.truncate(0);
         self.spans.truncate(0);
-        self.strings.clear();
         if self.resources.capacity() > MOST_ROWS {
             self.resources = Resources::new(&self.projection.resource_keys);
         }
         if self.spans.capacity() > MOST_ROWS {
             self.spans = Spans::new(&self.projection.span_keys);
         }
-        if self.strings.capacity() > MOST_BYTES {
-            self.strings = Dictionary::default();
+        if self.strings.count() > MOST_TEXTS || self.strings.capacity() > MOST_BYTES {
+            self.strings.clear();
         }
         if self.scratch.capacity() > MOST_BYTES {
             self.scratch = Vec::new();

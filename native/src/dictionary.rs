@@ -1,4 +1,4 @@
-//! The dictionary of one batch: text to code, in the order of first use.
+//! The dictionary of one batch and of those after it: text to code, in the order of first use.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -17,12 +17,14 @@ pub struct Dictionary {
     /// Where the text of each code ends; those of [`ABSENT`] and [`EMPTY`] at 0.
     ends: Vec<usize>,
     hasher: RandomState,
+    generation: u64,
 }
 
 impl Default for Dictionary {
     fn default() -> Self {
         let (codes, texts) = (HashTable::new(), Vec::new());
-        Dictionary { codes, texts, ends: vec![0, 0], hasher: RandomState::default() }
+        let (ends, hasher) = (vec![0, 0], RandomState::default());
+        Dictionary { codes, texts, ends, hasher, generation: 0 }
     }
 }
 
@@ -70,15 +72,19 @@ impl Dictionary {
         self.texts.truncate(self.ends[length - 1]);
     }
 
+    /// Forget all codes, and give back the memory: another generation begins.
     pub fn clear(&mut self) {
-        self.codes.clear();
-        self.texts.clear();
-        self.ends.truncate(2);
+        *self = Dictionary { generation: self.generation + 1, ..Dictionary::default() };
     }
 
-    /// The texts by code.
-    pub fn texts(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.ends.len()).map(|code| get(&self.texts, &self.ends, code as u32))
+    /// Codes of one generation mean the same in all batches.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The texts by code, from code `first` on.
+    pub fn texts(&self, first: usize) -> impl Iterator<Item = &[u8]> {
+        (first..self.ends.len()).map(|code| get(&self.texts, &self.ends, code as u32))
     }
 }
 
@@ -100,7 +106,8 @@ mod tests {
         assert_eq!(dictionary.code(b"a"), 3);
         assert_eq!(dictionary.code(b"b"), 2);
         let texts: Vec<&[u8]> = vec![b"", b"", b"b", b"a"];
-        assert_eq!(dictionary.texts().collect::<Vec<_>>(), texts);
+        assert_eq!(dictionary.texts(0).collect::<Vec<_>>(), texts);
+        assert_eq!(dictionary.texts(3).collect::<Vec<_>>(), texts[3..]);
     }
 
     #[test]
@@ -113,7 +120,9 @@ mod tests {
         assert_eq!(dictionary.code(b"497"), 499);
         assert_eq!(dictionary.code(b"999"), 500);
         assert_eq!(dictionary.code(b"498"), 501);
+        let generation = dictionary.generation();
         dictionary.clear();
         assert_eq!(dictionary.code(b"497"), 2);
+        assert_ne!(dictionary.generation(), generation);
     }
 }

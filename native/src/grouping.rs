@@ -69,32 +69,36 @@ fn hash(key: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-const NOTHING: i64 = -1;
-
 /// The first row with the greatest value of each cell, ordered by cell, and all rows of the
 /// cells that have several of them.
 ///
-/// Rows whose value is NaN are left out. `cell` and `values` are of one length.
+/// Rows whose value is NaN are left out. `cell` and `values` are of one length, and there are
+/// less than 2^32 rows.
 pub fn greatest(cell: &[usize], values: &[f64]) -> (Vec<i64>, Vec<i64>) {
     debug_assert_eq!(cell.len(), values.len());
     let cells = cell.iter().max().map_or(0, |most| most + 1);
-    let mut best = vec![f64::NEG_INFINITY; cells];
-    for (&cell, &value) in cell.iter().zip(values) {
-        best[cell] = best[cell].max(value);
-    }
-    let mut first = vec![NOTHING; cells];
-    let mut again = Vec::new();
+    // The row of each cell from 1 on, in few bytes: most cells of a histogram have none.
+    let mut best = vec![0_u32; cells];
+    let mut equal = Vec::new();
     for (row, (&cell, &value)) in cell.iter().zip(values).enumerate() {
-        if value == best[cell] {
-            match first[cell] {
-                NOTHING => first[cell] = row as i64,
-                of_cell => again.extend([(cell, of_cell), (cell, row as i64)]),
-            }
+        match best[cell] {
+            0 if value.is_nan() => {}
+            0 => best[cell] = row as u32 + 1,
+            other if value > values[other as usize - 1] => best[cell] = row as u32 + 1,
+            other if value == values[other as usize - 1] => equal.push(row),
+            _ => {}
+        }
+    }
+    let mut again = Vec::new();
+    for row in equal {
+        let first = best[cell[row]] as usize - 1;
+        if values[row] == values[first] {
+            again.extend([(cell[row], first as i64), (cell[row], row as i64)]);
         }
     }
     again.sort_unstable();
     again.dedup();
-    let rows = first.into_iter().filter(|&row| row != NOTHING).collect();
+    let rows = best.into_iter().filter(|&row| row > 0).map(|row| i64::from(row) - 1).collect();
     (rows, again.into_iter().map(|(_, row)| row).collect())
 }
 
@@ -157,6 +161,8 @@ mod tests {
         let values = [1.0, 5.0, f64::NAN, 5.0, 2.0, f64::NAN];
         assert_eq!(greatest(&[3, 1, 1, 1, 3, 0], &values), (vec![1, 4], vec![1, 3]));
         assert_eq!(greatest(&[], &[]), (vec![], vec![]));
+        let lowest = [f64::NEG_INFINITY, f64::NEG_INFINITY, 3.0, 3.0, 4.0, 3.0];
+        assert_eq!(greatest(&[0, 0, 1, 1, 1, 1], &lowest), (vec![0, 4], vec![0, 1]));
     }
 
     #[test]

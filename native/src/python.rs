@@ -14,6 +14,41 @@ use crate::wanted::Wanted;
 #[pyclass]
 struct Walker {
     batch: Batch,
+    texts: Texts,
+}
+
+/// The texts of a dictionary as Python sees them; batches of one generation share the list.
+struct Texts {
+    strings: Py<PyList>,
+    /// Whether each was UTF-8.
+    valid: Vec<u8>,
+    generation: u64,
+}
+
+impl Texts {
+    fn new(py: Python<'_>, generation: u64) -> Self {
+        Texts { strings: PyList::empty(py).unbind(), valid: Vec::new(), generation }
+    }
+
+    /// Take in what is new in `dictionary`.
+    fn extend(&mut self, py: Python<'_>, dictionary: &Dictionary) -> PyResult<()> {
+        if self.generation != dictionary.generation() {
+            *self = Texts::new(py, dictionary.generation());
+        }
+        let strings = self.strings.bind(py);
+        for text in dictionary.texts(self.valid.len()) {
+            let decoded = std::str::from_utf8(text);
+            match decoded {
+                Ok(text) => strings.append(PyString::new(py, text))?,
+                Err(_) => {
+                    let escaped = ("utf-8", "surrogateescape");
+                    strings.append(PyBytes::new(py, text).call_method1("decode", escaped)?)?;
+                }
+            }
+            self.valid.push(u8::from(decoded.is_ok()));
+        }
+        Ok(())
+    }
 }
 
 /// `processors.batch.Projection`, or what looks like it.
@@ -33,7 +68,7 @@ struct Wishes {
 impl Walker {
     #[new]
     #[pyo3(signature = (projection, *, push_bytes))]
-    fn new(projection: Wishes, push_bytes: bool) -> Self {
+    fn new(py: Python<'_>, projection: Wishes, push_bytes: bool) -> Self {
         let wishes = projection;
         let batch = Batch::new(Projection {
             span_keys: Wanted::new(&wishes.span_keys, &wishes.typed_span_keys),
@@ -44,14 +79,16 @@ impl Walker {
             links: wishes.links,
             push_bytes,
         });
-        Walker { batch }
+        let texts = Texts::new(py, batch.strings.generation());
+        Walker { batch, texts }
     }
 
     fn walk(&mut self, py: Python<'_>, values: Vec<Bound<'_, PyBytes>>) -> PyResult<Columns> {
         let records: Vec<&[u8]> = values.iter().map(|value| value.as_bytes()).collect();
         let batch = &mut self.batch;
         py.detach(|| batch.read(&records));
-        Columns::of(py, batch)
+        self.texts.extend(py, &batch.strings)?;
+        Columns::of(py, batch, &self.texts)
     }
 }
 
@@ -120,13 +157,12 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(py: Python<'_>, batch: &Batch) -> PyResult<Self> {
+    fn of(py: Python<'_>, batch: &Batch, texts: &Texts) -> PyResult<Self> {
         let (records, resources, spans) = (&batch.records, &batch.resources, &batch.spans);
-        let (strings, valid) = decode(py, &batch.strings)?;
         let of_records = batch.failures.chunk_by(|one, next| one.record == next.record);
         Ok(Columns {
-            strings,
-            valid: bytes(py, &valid),
+            strings: texts.strings.clone_ref(py),
+            valid: bytes(py, &texts.valid),
             faults: of_records.map(|failures| Fault::of(py, failures)).collect::<PyResult<_>>()?,
             skip: bytes(py, &records.skip),
             spans: bytes(py, &records.spans),
@@ -165,24 +201,6 @@ fn bytes<T: NoUninit>(py: Python<'_>, column: &[T]) -> Py<PyBytes> {
 
 fn columns(py: Python<'_>, columns: &KeyColumns) -> Vec<Py<PyBytes>> {
     columns.iter().map(|codes| bytes(py, codes)).collect()
-}
-
-/// Every text as `str`, and whether it was UTF-8.
-fn decode(py: Python<'_>, dictionary: &Dictionary) -> PyResult<(Py<PyList>, Vec<u8>)> {
-    let strings = PyList::empty(py);
-    let mut valid = Vec::with_capacity(dictionary.count());
-    for text in dictionary.texts() {
-        let decoded = std::str::from_utf8(text);
-        valid.push(u8::from(decoded.is_ok()));
-        match decoded {
-            Ok(text) => strings.append(PyString::new(py, text))?,
-            Err(_) => {
-                let escaped = ("utf-8", "surrogateescape");
-                strings.append(PyBytes::new(py, text).call_method1("decode", escaped)?)?;
-            }
-        }
-    }
-    Ok((strings.unbind(), valid))
 }
 
 #[pymodule]

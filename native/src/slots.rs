@@ -103,10 +103,17 @@ impl<'a> Rows<'a> {
 
 /// Rows are codes that were given in the order of arrival: nobody chooses them.
 fn hash(row: &[u32]) -> u64 {
-    row.iter().fold(0x243f_6a88_85a3_08d3, |hash, &value| {
-        let product = u128::from(hash ^ u64::from(value)) * 0x9e37_79b9_7f4a_7c15;
-        product as u64 ^ (product >> 64) as u64
-    })
+    let (pairs, rest) = row.as_chunks();
+    let hash = pairs.iter().fold(0x243f_6a88_85a3_08d3, |hash, &[low, high]| {
+        fold(hash ^ (u64::from(high) << u32::BITS | u64::from(low)))
+    });
+    rest.iter().fold(hash, |hash, &value| fold(hash ^ u64::from(value)))
+}
+
+/// Both halves of a product of 128 bits.
+fn fold(value: u64) -> u64 {
+    let product = u128::from(value) * 0x9e37_79b9_7f4a_7c15;
+    product as u64 ^ (product >> 64) as u64
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ import pytest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from consumer.decode import MALFORMED_JSON, Encoding
+from consumer.decode import MALFORMED_JSON, Encoding, open_decoder
 from consumer.decode.ids import HIGH_BASIS, LOW_BASIS, digest
-from processors.batch import ABSENT, EMPTY
+from processors.batch import ABSENT, EMPTY, Projection
 from tests.support import otlp
 from tests.support.decoding import (
     IMPLEMENTATIONS,
@@ -339,6 +339,40 @@ def test_json_says_the_same_as_protobuf(decode: Decode) -> None:
     for key in ("a", "b"):
         assert json.attributes[key].tolist() == proto.attributes[key].tolist()
     assert json.resources.attributes["n"].tolist() == proto.resources.attributes["n"].tolist()
+
+
+def test_batches_of_one_decoder_have_codes_of_their_own_texts(decode: Decode) -> None:
+    decoder = open_decoder(Encoding.OTLP_PROTO, Projection(), implementation=decode.implementation)
+    names = [["a", "b"], ["c", "a"], [], ["a", "d"]]
+    broken = otlp.record(otlp.resource_spans([otlp.span("lost")]))[:-1]
+    batches = [
+        decoder.decode(
+            otlp.raw_records(
+                (broken, otlp.record(otlp.resource_spans([otlp.span(n) for n in some])))
+            )
+        ).batch
+        for some in names
+    ]
+    for batch, some in zip(batches, names, strict=True):
+        assert texts(batch, batch.name) == some
+        known = len(batch.strings)
+        assert known == len(batch.strings.valid)
+        assert batch.name.max(initial=0) < known
+        assert "lost" not in batch.strings.text[:known]
+
+
+def test_texts_that_become_too_many_are_forgotten_without_harm(decode: Decode) -> None:
+    decoder = open_decoder(Encoding.OTLP_PROTO, Projection(), implementation=decode.implementation)
+    before = None
+    for first in range(0, 60_000, 12_000):
+        names = [f"{number}" for number in range(first, first + 12_000)]
+        value = otlp.record(otlp.resource_spans([otlp.span(name) for name in names]))
+        batch = decoder.decode(otlp.raw_records((value,))).batch
+        assert texts(batch, batch.name) == names
+        assert len(batch.strings) < 60_000
+        if before is not None:
+            assert texts(before[0], before[0].name) == before[1]
+        before = batch, names
 
 
 def test_malformed_json_fails_alone_and_names_the_place(decode: Decode) -> None:
