@@ -13,6 +13,9 @@ from consumer.clock import SystemClock
 from consumer.config.environment import environment, own_version
 from consumer.config.model import Config
 from consumer.config.shown import as_tree
+from consumer.cores import usable_cores
+from consumer.decode import Encoding
+from consumer.decode.ahead import open_ahead
 from consumer.kafka.admin import Admin
 from consumer.kafka.client import RecordWriter
 from consumer.kafka.dead_letters import DeadLetters
@@ -59,7 +62,8 @@ def run_worker(config: Config) -> int:
         reporter=Reporter(metrics, status, clock),
         clock=clock,
     )
-    pipeline = open_pipeline(config, overrides.tenants)
+    ahead = open_ahead(Encoding(config.kafka.encoding), usable_cores())
+    pipeline = open_pipeline(config, overrides.tenants, ahead)
     status.decoder = pipeline.decoder.implementation
     metrics.intake.decoder_is(status.decoder, status.encoding)
     metrics.intake.build_is(status.version)
@@ -74,6 +78,8 @@ def run_worker(config: Config) -> int:
     sources = PageSources(status, traffic, sinks, served.configuration)
     server = StatusServer(address, served, clock=clock, more=Page(sources, clock).routes())
     with ExitStack() as stack:
+        if ahead is not None:
+            stack.callback(ahead.close)
         stop = stack.enter_context(stop_signals())
         if overrides.path is not None:
             stack.enter_context(hang_up_sets(overrides.wanted))
@@ -89,8 +95,10 @@ def run_worker(config: Config) -> int:
             overrides=overrides,
             reporter=around.reporter,
             clock=clock,
+            ahead=ahead,
         )
-        _log.info("worker started", extra={"port": server.port, "decoder": status.decoder})
+        told = {"port": server.port, "decoder": status.decoder, "decode_ahead": ahead is not None}
+        _log.info("worker started", extra=told)
         _turn(config, parts, sender, stop)
     return 0
 

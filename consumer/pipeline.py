@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from consumer.acceleration import choose_pairing
 from consumer.config.model import Config
 from consumer.config.tenants import Processing, SettingsByTenant, settings_by_tenant
-from consumer.decode import Decoder, Encoding, Failure, RawRecords, open_decoder
+from consumer.decode import Decoder, Encoding, Failure, OpenDecoder, RawRecords, open_decoder
+from consumer.decode.ahead import DecodeAhead
 from consumer.plans import Plan
 from processors.batch import Mask, Projection, SpanBatch
 from processors.delta import DeltaFrame, Output, Processor, count_discarded
@@ -65,9 +66,6 @@ class Outcome:
 
 _ADVANCE_MS = 1_000
 """How much time of a lane may pass before plans without spans in it hear of it."""
-
-OpenDecoder: TypeAlias = Callable[[Projection], Decoder]
-"""Opens a decoder that reads what is asked for."""
 
 OpenPlan: TypeAlias = Callable[[Processing, EdgeStore], Plan]
 """Makes the plan of tenants with these settings."""
@@ -247,10 +245,12 @@ class Pipeline:
         return np.asarray(distance_ms <= slack_ms[batch.tenant()])
 
 
-def open_pipeline(config: Config, tenants: SettingsByTenant | None = None) -> Pipeline:
-    """The pipeline that ``config`` describes, with the fastest decoder there is."""
+def open_pipeline(
+    config: Config, tenants: SettingsByTenant | None = None, ahead: DecodeAhead | None = None
+) -> Pipeline:
+    """The pipeline that ``config`` describes, with the fastest decoder there is, or ``ahead``."""
     open_with = partial(open_decoder, Encoding(config.kafka.encoding))
-    return Pipeline(open_with, tenants or settings_by_tenant(config))
+    return Pipeline(ahead.open if ahead else open_with, tenants or settings_by_tenant(config))
 
 
 def _count_received(outcome: Outcome, records: RawRecords, spans: NDArray[np.int64]) -> None:

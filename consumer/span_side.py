@@ -14,8 +14,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from consumer.decode.ahead import DecodeAhead
 from consumer.kafka.client import IncomingRecord
-from consumer.kafka.intake import IntakeSettings, take_in
+from consumer.kafka.intake import IntakeSettings, take_in, tenants_of
 from consumer.pipeline import Outcome, Pipeline
 from consumer.ticks.lane import Lane, Resumption, Times, tick_of
 from processors.batch import Mask
@@ -57,6 +58,17 @@ class SpanTime:
 
 
 @dataclass(frozen=True, slots=True)
+class _Read:
+    """What records say by themselves (int64[n]), and the tenants they are of, if that is known."""
+
+    records: Sequence[IncomingRecord]
+    tenants: Sequence[str | None]
+    lane: Times
+    offset: Times
+    time_ms: Times
+
+
+@dataclass(frozen=True, slots=True)
 class _Batch:
     """Records with their effective times, and those that they are shown with (int64[n]).
 
@@ -64,9 +76,7 @@ class _Batch:
     have nothing to read again any more -> their clock then.
     """
 
-    records: Sequence[IncomingRecord]
-    lane: Times
-    offset: Times
+    read: _Read
     effective: Times
     shown: Times
     counted: Mask
@@ -74,14 +84,25 @@ class _Batch:
 
 
 class SpanSide:
-    """Reads records into the pipeline, in the time of their lanes."""
+    """Reads records into the pipeline, in the time of their lanes.
+
+    With ``ahead``, which the pipeline decodes with then, records can be decoded before they
+    are pushed (see :meth:`expect`).
+    """
 
     def __init__(
-        self, pipeline: Pipeline, intake: IntakeSettings, time: SpanTime, bury: Bury
+        self,
+        pipeline: Pipeline,
+        intake: IntakeSettings,
+        time: SpanTime,
+        bury: Bury,
+        ahead: DecodeAhead | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._intake = intake
         self._bury = bury
+        self._decode_ahead = ahead
+        self._expected: _Read | None = None
         self._ticks: dict[int, int] = {}
         """Lane -> the tick that its clock is in, as far as the pipeline knows."""
         self.time = time
@@ -99,23 +120,47 @@ class SpanSide:
             self._ticks.pop(lane, None)
             yield self._pipeline.forget(lane)
 
-    def push(self, records: Sequence[IncomingRecord], now_ms: int) -> Iterator[Ticked]:
-        """Process records, in order within each lane."""
-        batch = self._timed(records, now_ms)
-        counted = batch.counted
+    def push(
+        self,
+        records: Sequence[IncomingRecord],
+        now_ms: int,
+        upcoming: Sequence[IncomingRecord] = (),
+    ) -> Iterator[Ticked]:
+        """Process records, in order within each lane; meanwhile ``upcoming`` are decoded."""
+        batch = self._timed(self._read(records, now_ms), now_ms)
+        self.expect(upcoming, now_ms)
+        read, counted = batch.read, batch.counted
         if not counted.all():
             yield from self._replay(batch, np.flatnonzero(~counted))
         for lane, clock_ms in batch.rebuilt.items():
             yield self._rebuilt(lane, clock_ms)
-        ticks = batch.effective // self.time.base_ms
-        for tick in np.unique(ticks[counted]).tolist():
-            rows = np.flatnonzero(counted & (ticks == tick))
+        for tick, rows in self._by_tick(batch.effective, counted):
             tick_ms = tick_of(tick * self.time.base_ms, self.time.base_ms)
-            lanes, first = np.unique(batch.lane[rows], return_index=True)
+            lanes, first = np.unique(read.lane[rows], return_index=True)
             for lane in lanes.tolist():
                 yield from self._cross(lane, tick_ms)
-            begins = dict(zip(lanes.tolist(), batch.offset[rows[first]].tolist(), strict=True))
+            begins = dict(zip(lanes.tolist(), read.offset[rows[first]].tolist(), strict=True))
             yield Ticked(tick_ms, self._process(batch, rows), begins=begins)
+
+    def expect(self, records: Sequence[IncomingRecord], now_ms: int) -> None:
+        """``records`` are pushed next: begin to decode them, tick by tick as that will be.
+
+        Where their lanes turn out to stand elsewhere by then, they are decoded once more.
+        """
+        if self._decode_ahead is None:
+            return
+        self._expected = None
+        groups: list[list[bytes]] = []
+        if records:
+            read = self._expected = self._read(records, now_ms)
+            values = [
+                None if tenant is None else record.value
+                for record, tenant in zip(records, read.tenants, strict=True)
+            ]
+            for _, rows in self._by_tick(*self._foreseen(read, now_ms)):
+                kept = [values[row] for row in rows.tolist()]
+                groups.append([value for value in kept if value is not None])
+        self._decode_ahead.expect(groups)
 
     def pass_time(self, lane: int, time_ms: int) -> Iterator[Ticked]:
         """Nothing older than ``time_ms`` will come in ``lane``, which is read to its end."""
@@ -147,13 +192,41 @@ class SpanSide:
             yield from self._cross(lane, tick_ms)
             yield Ticked(tick_ms, self._pipeline.advance(lane, clock_ms))
 
-    def _timed(self, records: Sequence[IncomingRecord], now_ms: int) -> _Batch:
+    def _read(self, records: Sequence[IncomingRecord], now_ms: int) -> _Read:
+        if self._expected is not None and self._expected.records is records:
+            return self._expected
+        return _Read(
+            records,
+            tenants_of(records, self._intake),
+            np.array([record.partition for record in records], np.int64),
+            np.array([record.offset for record in records], np.int64),
+            np.array([record.time_ms or now_ms for record in records], np.int64),
+        )
+
+    def _by_tick(self, effective: Times, counted: Mask) -> Iterator[tuple[int, Rows]]:
+        """The number of each tick, and the records that count in it."""
+        ticks = effective // self.time.base_ms
+        for tick in np.unique(ticks[counted]).tolist():
+            yield tick, np.flatnonzero(counted & (ticks == tick))
+
+    def _foreseen(self, read: _Read, now_ms: int) -> tuple[Times, Mask]:
+        """The effective times that records will have, and those that will count now."""
+        effective = np.empty(len(read.records), np.int64)
+        counted = np.ones(len(read.records), np.bool_)
+        for lane in np.unique(read.lane).tolist():
+            state, rows = self.lanes[lane], np.flatnonzero(read.lane == lane)
+            if state.rebuilds_until is not None:
+                counted[rows] = False
+                continue
+            latest_ms = now_ms + self.time.max_skew_ms
+            effective[rows] = state.foresee(read.offset[rows], read.time_ms[rows], latest_ms)
+        return effective, counted
+
+    def _timed(self, read: _Read, now_ms: int) -> _Batch:
         latest_ms = now_ms + self.time.max_skew_ms
-        lanes = np.array([record.partition for record in records], np.int64)
-        offsets = np.array([record.offset for record in records], np.int64)
-        times_ms = np.array([record.time_ms or now_ms for record in records], np.int64)
-        effective = np.empty(len(records), np.int64)
-        counted = np.ones(len(records), np.bool_)
+        lanes, offsets, times_ms = read.lane, read.offset, read.time_ms
+        effective = np.empty(len(read.records), np.int64)
+        counted = np.ones(len(read.records), np.bool_)
         rebuilt: dict[int, int] = {}
         for lane in np.unique(lanes).tolist():
             state, rows = self.lanes[lane], np.flatnonzero(lanes == lane)
@@ -170,13 +243,13 @@ class SpanSide:
                 late = times_ms[rows][times_ms[rows] < told_ms]
                 self._late += (told_ms - late).tolist()
                 effective[rows] = state.take(offsets[rows], times_ms[rows], latest_ms)
-        shown = np.minimum(times_ms, effective)
-        return _Batch(records, lanes, offsets, effective, shown, counted, rebuilt)
+        return _Batch(read, effective, np.minimum(times_ms, effective), counted, rebuilt)
 
     def _replay(self, batch: _Batch, rows: Rows) -> Iterator[Ticked]:
         """Read again what counted before: the halves of edges wait once more."""
-        for lane in np.unique(batch.lane[rows]).tolist():
-            of_lane = rows[batch.lane[rows] == lane]
+        lanes = batch.read.lane[rows]
+        for lane in np.unique(lanes).tolist():
+            of_lane = rows[lanes == lane]
             effective = batch.effective[of_lane]
             jumped = np.diff(effective, prepend=effective[0] - 1) > 0
             jumps = np.flatnonzero(jumped & (batch.shown[of_lane] < effective))
@@ -207,10 +280,11 @@ class SpanSide:
 
     def _process(self, batch: _Batch, rows: Rows, bury: Bury | None = None) -> Outcome:
         bury = self._bury if bury is None else bury
-        records = batch.records
+        records, tenants = batch.read.records, batch.read.tenants
         if len(rows) < len(records):
             records = [records[row] for row in rows.tolist()]
-        intake = take_in(records, self._intake, batch.shown[rows].tolist())
+            tenants = [tenants[row] for row in rows.tolist()]
+        intake = take_in(records, tenants, batch.shown[rows].tolist())
         for record in intake.refused:
             bury(record, "invalid_tenant", "the tenant is not 1 to 256 printable characters")
         outcome = self._pipeline.push(intake.raw)

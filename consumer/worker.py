@@ -1,18 +1,22 @@
 """The worker: one process, one loop.
 
 Poll, decode, process, hand the deltas to the seam; let the time of idle lanes pass; close
-ticks, write them, commit. Everything happens in this thread but sending (``remote_write``)
-and answering HTTP (``server``).
+ticks, write them, commit. Everything happens in this thread but sending (``remote_write``),
+answering HTTP (``server``) and, while the worker lags, decoding: it reads one poll ahead then,
+and what it read last is decoded while what it read before is processed. Nothing but memory
+knows of records that wait for their turn so, a poll of them at most.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event
 
 from consumer.clock import Clock
+from consumer.decode.ahead import DecodeAhead
 from consumer.kafka.client import IncomingRecord
 from consumer.kafka.dead_letters import DeadLetters
 from consumer.kafka.intake import IntakeSettings, origin_of
@@ -32,6 +36,9 @@ SINK, DEAD_LETTERS = "sink", "dead_letters"
 
 LOOK_AROUND_MS = 1_000
 """How often the lag is looked at."""
+
+AHEAD_POLL_S = 0.05
+"""The longest that records wait for others to be read while they are decoded."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +64,8 @@ class Parts:
     overrides: Overrides
     reporter: Reporter
     clock: Clock
+    ahead: DecodeAhead | None = None
+    """What the pipeline decodes with, if it can do that ahead."""
 
 
 class Worker:
@@ -75,7 +84,10 @@ class Worker:
         self._reporter = parts.reporter
         self._clock = parts.clock
         time = settings.time.of(parts.overrides.tenants)
-        self._spans = SpanSide(parts.pipeline, settings.intake, time, self._bury)
+        self._spans = SpanSide(parts.pipeline, settings.intake, time, self._bury, parts.ahead)
+        self._decode_ahead = parts.ahead
+        self._waiting: Sequence[IncomingRecord] = ()
+        """Read, and being decoded, but not yet processed."""
         self._looked_around_ms = 0
         self._paused: frozenset[str] = frozenset()
         self._ahead: frozenset[int] = frozenset()
@@ -95,7 +107,8 @@ class Worker:
 
     def _turn(self) -> None:
         self._reload()
-        records = self._source.poll(self._settings.poll_s)
+        most_s = AHEAD_POLL_S if self._waiting else math.inf
+        records = self._source.poll(min(self._settings.poll_s, most_s))
         if self._seam.must_begin_again:
             self._begin_again()
             return
@@ -109,6 +122,7 @@ class Worker:
 
     def _begin_again(self) -> None:
         """Read on from what is committed: nothing since then counts."""
+        self._waiting = ()
         for outcome in self._spans.forget(list(self._spans.lanes)):
             self._reporter.processed(outcome, pending=self._pipeline.pending())
         self._note_ahead(frozenset())
@@ -120,9 +134,39 @@ class Worker:
             self._take(self._spans.settle(lane))
 
     def _process(self, records: Sequence[IncomingRecord]) -> None:
-        if records:
-            self._take(self._spans.push(records, self._clock.now_ms()))
-            self._reporter.late(self._spans.take_late())
+        """Process what waits, then ``records``, unless they had better wait in their turn."""
+        waiting, self._waiting = self._waiting, ()
+        now_ms = self._clock.now_ms()
+        if waiting:
+            self._push(waiting, now_ms, records)
+        if self._is_worth_waiting(records):
+            self._waiting = records
+            if not waiting:
+                self._spans.expect(records, now_ms)
+        elif records:
+            self._push(records, now_ms)
+
+    def _push(
+        self,
+        records: Sequence[IncomingRecord],
+        now_ms: int,
+        upcoming: Sequence[IncomingRecord] = (),
+    ) -> None:
+        self._take(self._spans.push(records, now_ms, upcoming))
+        self._reporter.late(self._spans.take_late())
+
+    def _is_worth_waiting(self, records: Sequence[IncomingRecord]) -> bool:
+        """Whether as many records as these can be read while these are decoded."""
+        ahead = self._decode_ahead
+        return (
+            ahead is not None
+            and sum(len(record.value) for record in records) >= ahead.least_bytes
+            and self._source.unread() >= len(records)
+        )
+
+    def _drop_waiting(self, partitions: Collection[int]) -> None:
+        """These partitions are not ours any more, or begin elsewhere."""
+        self._waiting = [each for each in self._waiting if each.partition not in partitions]
 
     def _take(self, made: Iterable[Ticked]) -> None:
         for ticked in made:
@@ -227,6 +271,7 @@ class Worker:
 
     def assigned(self, committed: Mapping[int, Committed]) -> Mapping[int, int]:
         """Begin with the committed offsets (called from ``poll``)."""
+        self._drop_waiting(committed)
         resumptions = self._seam.open(committed)
         for partition in committed:
             self._spans.open(partition, resumptions.get(partition))
@@ -244,6 +289,7 @@ class Worker:
         self._let_go("lost", partitions)
 
     def _let_go(self, how: Rebalance, partitions: Sequence[int]) -> None:
+        self._drop_waiting(partitions)
         for outcome in self._spans.forget(partitions):
             self._reporter.processed(outcome, pending=self._pipeline.pending())
         self._seam.forget(partitions)

@@ -11,6 +11,7 @@ from consumer.decode.interface import (
     Decoder,
     Encoding,
     Failure,
+    OpenDecoder,
     RawRecords,
 )
 from consumer.decode.otlp_json import JsonDecoder
@@ -27,6 +28,7 @@ __all__ = [
     "Decoder",
     "Encoding",
     "Failure",
+    "OpenDecoder",
     "RawRecords",
     "open_decoder",
 ]

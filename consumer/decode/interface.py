@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.batch import SpanBatch
+from processors.batch import Projection, SpanBatch
 
 MALFORMED_PROTOBUF = "malformed_protobuf"
 """Reason of what upb, the reference, refuses."""
@@ -63,6 +63,12 @@ class RawRecords:
     time_ms: NDArray[np.int64]
     lane: NDArray[np.uint32]
 
+    @classmethod
+    def bare(cls, values: Sequence[bytes]) -> Self:
+        """Records of which nothing but ``values`` is known, for :meth:`Decoded.of`."""
+        codes = np.zeros(len(values), np.uint32)
+        return cls(values, ("",), codes, np.zeros(len(values), np.int64), codes)
+
     def __len__(self) -> int:
         return len(self.values)
 
@@ -96,6 +102,17 @@ class Decoded:
     failures: Sequence[Failure]
     spans_received: NDArray[np.int64]
 
+    def of(self, records: RawRecords) -> Decoded:
+        """What became of these bytes, as the values of ``records``: whose they are, and when."""
+        table = replace(
+            self.batch.records,
+            tenants=records.tenants,
+            tenant=records.tenant,
+            time_ms=records.time_ms,
+            lane=records.lane,
+        )
+        return replace(self, batch=replace(self.batch, records=table))
+
 
 class Decoder(Protocol):
     """Turns records into columns; one thread at a time.
@@ -108,3 +125,7 @@ class Decoder(Protocol):
 
     def decode(self, records: RawRecords) -> Decoded:
         """Decode all records; never raises for what is in their bytes."""
+
+
+OpenDecoder: TypeAlias = Callable[[Projection], Decoder]
+"""Opens a decoder that reads what is asked for."""

@@ -45,24 +45,31 @@ class Intake:
     refused: Sequence[IncomingRecord]
 
 
-def take_in(
-    records: Sequence[IncomingRecord], settings: IntakeSettings, times_ms: Sequence[int]
-) -> Intake:
-    """Find the tenant of each record; ``times_ms`` are the times that they shall have."""
+def tenants_of(records: Sequence[IncomingRecord], settings: IntakeSettings) -> Sequence[str | None]:
+    """The tenant of each record; ``None`` where it makes no sense."""
     header = settings.tenant_header.lower()
+    names = [_tenant(record, header, settings) for record in records]
+    # Names come again and again; each is looked at once.
+    known = {name: name if _TENANT.fullmatch(name) else None for name in set(names)}
+    return [known[name] for name in names]
+
+
+def take_in(
+    records: Sequence[IncomingRecord], tenants: Sequence[str | None], times_ms: Sequence[int]
+) -> Intake:
+    """``records`` with the tenants that :func:`tenants_of` found, and the times of ``times_ms``."""
     codes: dict[str, int] = {}
     tenant: list[int] = []
     kept: list[IncomingRecord] = []
     kept_ms: list[int] = []
     refused: list[IncomingRecord] = []
-    for record, time_ms in zip(records, times_ms, strict=True):
-        name = _tenant(record, header, settings)
-        if _TENANT.fullmatch(name):
-            kept.append(record)
-            kept_ms.append(time_ms)
-            tenant.append(codes.setdefault(name, len(codes)))
-        else:
+    for record, name, time_ms in zip(records, tenants, times_ms, strict=True):
+        if name is None:
             refused.append(record)
+            continue
+        kept.append(record)
+        kept_ms.append(time_ms)
+        tenant.append(codes.setdefault(name, len(codes)))
     raw = RawRecords(
         values=[record.value for record in kept],
         tenants=tuple(codes),

@@ -202,6 +202,17 @@ class SpanSource:
             return first, self._next.get(partition, first)
         return first, end
 
+    def unread(self) -> int:
+        """Records that can be read at once, as far as the last fetches told; a lower bound.
+
+        Offsets that hold no record, such as those of transactions, count like records.
+        """
+        if self._paused:
+            return 0
+        ends = ((p, self.end_offsets(p)) for p in self._assigned)
+        known = ((self._next.get(p, each[0]), each[1]) for p, each in ends if each is not None)
+        return sum(max(0, end - following) for following, end in known)
+
     def begin_again(self) -> None:
         """Read on from what the group keeps; the listener is told as if partitions had come."""
         partitions = self._partitions(self._assigned)

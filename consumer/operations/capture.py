@@ -16,7 +16,7 @@ from consumer.config.blocks import KafkaConfig
 from consumer.errors import InputError
 from consumer.files.otlp_files import Place, as_file, as_places, places_file
 from consumer.kafka.client import IncomingRecord
-from consumer.kafka.intake import IntakeSettings, take_in
+from consumer.kafka.intake import IntakeSettings, tenants_of
 
 
 class Reader(Protocol):
@@ -88,10 +88,8 @@ def _of_tenant(
     batch: Sequence[IncomingRecord], settings: IntakeSettings, tenant: str | None
 ) -> Iterator[IncomingRecord]:
     """The records of ``batch`` that are of ``tenant``, or all whose tenant makes sense."""
-    intake = take_in(batch, settings, [record.time_ms for record in batch])
-    tenants, codes = intake.raw.tenants, intake.raw.tenant.tolist()
-    for record, code in zip(intake.records, codes, strict=True):
-        if tenant in (None, tenants[code]):
+    for record, name in zip(batch, tenants_of(batch, settings), strict=True):
+        if name is not None and tenant in (None, name):
             yield record
 
 

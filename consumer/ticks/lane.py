@@ -75,6 +75,16 @@ class Lane:
         A timestamp past ``latest_ms`` counts as that: a sender whose clock is wrong shall
         not drag the lane along.
         """
+        effective = self.foresee(offsets, times_ms, latest_ms)
+        if self._window_ms:
+            self._remember(offsets, times_ms, effective)
+        self.clock_ms = int(effective[-1])
+        self.next_offset = int(offsets[-1]) + 1
+        self.newest_ms = int(times_ms[-1])
+        return effective
+
+    def foresee(self, offsets: Times, times_ms: Times, latest_ms: int) -> Times:
+        """What :meth:`take` would return, as things are now; the lane stays as it is."""
         resumption = self._resumption
         if resumption is not None:
             latest_ms = min(latest_ms, resumption.clock_ms)
@@ -85,13 +95,7 @@ class Lane:
                 capped[row] = resumption.steps[int(offsets[row])]
         if self.clock_ms is not None:
             capped[0] = max(int(capped[0]), self.clock_ms)
-        effective = np.maximum.accumulate(capped)
-        if self._window_ms:
-            self._remember(offsets, times_ms, effective)
-        self.clock_ms = int(effective[-1])
-        self.next_offset = int(offsets[-1]) + 1
-        self.newest_ms = int(times_ms[-1])
-        return effective
+        return np.maximum.accumulate(capped)
 
     def reach(self, time_ms: int) -> None:
         """Nothing older than ``time_ms`` will come; the clock never goes back."""

@@ -121,6 +121,10 @@ class SimSource:
         known = max(self._ends.get(partition, 0), self._positions[partition])
         return self._began[partition], known
 
+    def unread(self) -> int:
+        """Always promises a whole poll, so that records wait wherever they can."""
+        return MOST_READ * len(self._positions)
+
     def pause(self) -> None:
         self._is_paused = True
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from random import Random
 from threading import Event
 from typing import Any, cast
@@ -18,6 +19,8 @@ from prometheus_client import CollectorRegistry
 from consumer.assembly import record_time
 from consumer.config import parse_config
 from consumer.config.series import registry_settings
+from consumer.decode import Encoding, open_decoder
+from consumer.decode.ahead import DecodeAhead
 from consumer.kafka.client import IncomingRecord
 from consumer.kafka.dead_letters import DeadLetters
 from consumer.kafka.intake import IntakeSettings
@@ -57,6 +60,8 @@ KEYS = {CALLS: ("service",), EDGES: ("client", "server")}
 """The labels by which series are told apart here."""
 
 Series = tuple[str, Labels]
+
+_open_decoder = partial(open_decoder, Encoding.OTLP_PROTO)
 
 
 class SimSink:
@@ -130,13 +135,15 @@ class Pod:
             ),
             base_ms,
         )
+        ahead = DecodeAhead(_open_decoder, least_bytes=0) if world.random.random() < 0.5 else None
         parts = Parts(
-            pipeline=open_pipeline(config, overrides.tenants),
+            pipeline=open_pipeline(config, overrides.tenants, ahead),
             seam=self.seam,
             dead_letters=DeadLetters("", None, "1"),
             overrides=overrides,
             reporter=reporter,
             clock=world.clock,
+            ahead=ahead,
         )
         intake = IntakeSettings("X-Scope-OrgID", "north", tenant_in_key=False)
         settings = WorkerSettings("spans", intake, record_time(config), 0.0, 1.0)

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from consumer.assembly import record_time
 from consumer.config import parse_config
+from consumer.decode.ahead import DecodeAhead
 from consumer.flusher import TickSink
 from consumer.kafka.client import (
     Answered,
@@ -69,6 +70,7 @@ class FakeSource:
         self.held: frozenset[int] = frozenset()
         self.has_more: set[int] = set()
         """Partitions of which more can be read than was given."""
+        self.records_unread = 0
         self.ends: dict[int, tuple[int, int]] = {}
         self._journal = journal
         self._waiting: list[IncomingRecord] = []
@@ -95,6 +97,10 @@ class FakeSource:
         self._journal.append(f"commit {dict(offsets)}")
         self.committed.update(offsets)
         self.notes.update(dict.fromkeys(offsets, note))
+
+    def unread(self) -> int:
+        """What the test says."""
+        return self.records_unread
 
     def pause(self) -> None:
         """Give nothing from now on."""
@@ -187,7 +193,12 @@ class Loop:
     """A worker whose turns the test makes; it begins ``started_ms`` after ``START_MS``."""
 
     def __init__(
-        self, config: str = CONFIG, *, dead_letter_topic: str = "", started_ms: int = 0
+        self,
+        config: str = CONFIG,
+        *,
+        dead_letter_topic: str = "",
+        started_ms: int = 0,
+        ahead: DecodeAhead | None = None,
     ) -> None:
         self.journal: list[str] = []
         self.clock = HandClock((START_MS + started_ms) / 1_000)
@@ -205,12 +216,13 @@ class Loop:
         around = Around(sender, letters, reporter, self.clock)
         self.seam = direct_seam(parsed, self.overrides, around)
         parts = Parts(
-            pipeline=open_pipeline(parsed, tenants),
+            pipeline=open_pipeline(parsed, tenants, ahead),
             seam=self.seam,
             dead_letters=letters,
             overrides=self.overrides,
             reporter=reporter,
             clock=self.clock,
+            ahead=ahead,
         )
         intake = IntakeSettings("X-Scope-OrgID", "single-tenant", tenant_in_key=False)
         settings = WorkerSettings(TOPIC, intake, record_time(parsed), 0.5, SHUTDOWN_S)

@@ -112,6 +112,18 @@ def test_the_figures_make_a_table() -> None:
     assert len({row.count("|") for row in table}) == 1
 
 
+def test_a_second_core_is_compared_with_the_loop_alone() -> None:
+    ran = run("benchmarks.second_core", "--workload", "shop", "--minutes", "1", "--rounds", "1")
+    assert ran.returncode == 0, ran.stderr
+    lines = [orjson.loads(line) for line in ran.stdout.splitlines()]
+    ways = [(line["decode"], line["cores"]) for line in lines]
+    assert ways == [("in_loop", 1), ("ahead", 2), ("ahead", 1)]
+    assert {line["stage"] for line in lines} == {"span_side"}
+    assert {line["spans"] for line in lines} == {200_000}
+    assert lines[0]["ratio_to_in_loop"] == 1.0
+    assert all(line["ratio_to_in_loop_by_loop_cpu"] > 0 for line in lines)
+
+
 def test_any_file_can_be_measured(file: Path) -> None:
     ran = run("benchmarks.pipeline", file, "--batch-spans", "500", "--rounds", "3")
     assert ran.returncode == 0, ran.stderr

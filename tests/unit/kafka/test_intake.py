@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from consumer.kafka.client import IncomingRecord
 from consumer.kafka.dead_letters import Origin
-from consumer.kafka.intake import IntakeSettings, origin_of, take_in
+from consumer.kafka.intake import IntakeSettings, origin_of, take_in, tenants_of
 
 HEADER = "X-Scope-OrgID"
 NOW_MS = 5_000
@@ -22,8 +22,8 @@ def incoming(
 
 
 def tenant_of(record: IncomingRecord, *, tenant_in_key: bool = False) -> str | None:
-    intake = take_in([record], settings(tenant_in_key=tenant_in_key), [NOW_MS])
-    return None if intake.refused else intake.raw.tenants[0]
+    [found] = tenants_of([record], settings(tenant_in_key=tenant_in_key))
+    return found
 
 
 @pytest.mark.parametrize("name", [HEADER, HEADER.lower(), HEADER.upper()])
@@ -70,7 +70,7 @@ def test_columns_follow_the_records_that_are_kept() -> None:
         incoming((HEADER, b"a"), partition=5, time_ms=0),
         incoming((HEADER, b"b"), partition=3, time_ms=12),
     ]
-    intake = take_in(records, settings(), [10, 11, NOW_MS, 12])
+    intake = take_in(records, tenants_of(records, settings()), [10, 11, NOW_MS, 12])
     assert intake.refused == [records[1]]
     assert intake.records == [records[0], records[2], records[3]]
     assert intake.raw.tenants == ("b", "a")
@@ -80,7 +80,7 @@ def test_columns_follow_the_records_that_are_kept() -> None:
 
 
 def test_no_records_make_no_columns() -> None:
-    intake = take_in([], settings(), [])
+    intake = take_in([], tenants_of([], settings()), [])
     assert len(intake.raw) == 0
     assert intake.raw.tenants == ()
 
