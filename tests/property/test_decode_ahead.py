@@ -22,6 +22,7 @@ from consumer.kafka.intake import IntakeSettings
 from consumer.pipeline import open_pipeline
 from consumer.span_side import SpanSide, SpanTime
 from consumer.ticks.lane import Resumption
+from processors.delta import DeltaFrame
 from tests.support.otlp import START_NS, record, resource_spans, span
 
 START_MS = START_NS // 1_000_000
@@ -73,9 +74,13 @@ def records_of(polls: Sequence[Sequence[Came]]) -> Iterator[list[IncomingRecord]
 
 
 def plain(made: Any) -> Any:
-    """Arrays and objects as values that can be compared."""
+    """Arrays and objects as values that can be compared; labels as texts, whatever their codes."""
     if isinstance(made, np.ndarray):
         return made.tolist()
+    if isinstance(made, DeltaFrame):
+        texts = [[made.strings[code] for code in row] for row in made.labels.tolist()]
+        others = {field.name: plain(getattr(made, field.name)) for field in fields(made)}
+        return {**others, "labels": texts, "strings": None}
     if is_dataclass(made):
         return {field.name: plain(getattr(made, field.name)) for field in fields(made)}
     if isinstance(made, list | tuple):
