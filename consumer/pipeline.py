@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import compress
 from typing import TypeAlias
 
 import numpy as np
@@ -41,8 +42,8 @@ class Outcome:
     """By tenant, like ``spans`` and ``bytes``: what came in, before anything was left out."""
     spans: Counter[str] = field(default_factory=Counter)
     bytes: Counter[str] = field(default_factory=Counter)
-    used: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """(tenant, processor) -> spans."""
+    used: dict[str, Counter[str]] = field(default_factory=dict)
+    """By processor: spans by tenant."""
     discarded: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """(tenant, processor, reason) -> spans."""
     edges: Counter[str] = field(default_factory=Counter)
@@ -54,8 +55,14 @@ class Outcome:
         self.frames += output.frames
         self.edges += output.edges
         self.sanitized += output.sanitized
-        self.used.update({(tenant, processor): n for tenant, n in output.used.items()})
+        self.use(processor, output.used)
         self.discard(processor, output.discarded)
+
+    def use(self, processor: str, used: Counter[str]) -> None:
+        """Count spans by tenant that ``processor`` used."""
+        if used:
+            # An empty counter takes all at once what others take one by one.
+            self.used.setdefault(processor, Counter()).update(used)
 
     def discard(self, processor: str, discarded: Counter[tuple[str, str]]) -> None:
         """Count (tenant, reason) -> spans under ``processor``."""
@@ -256,13 +263,10 @@ def open_pipeline(
 def _count_received(outcome: Outcome, records: RawRecords, spans: NDArray[np.int64]) -> None:
     count = len(records.tenants)
     sizes = np.fromiter(map(len, records.values), np.int64, len(records))
-    of_tenant = np.bincount(records.tenant, minlength=count).tolist()
+    of_tenant = np.bincount(records.tenant, minlength=count)
+    is_there = of_tenant > 0
+    names = tuple(compress(records.tenants, is_there.tolist()))
     for counter, weights in ((outcome.spans, spans), (outcome.bytes, sizes)):
         sums = np.bincount(records.tenant, weights=weights, minlength=count).astype(np.int64)
-        counter.update(_there(records.tenants, of_tenant, sums.tolist()))
-    outcome.records.update(_there(records.tenants, of_tenant, of_tenant))
-
-
-def _there(names: Sequence[str], records: Sequence[int], counts: Sequence[int]) -> dict[str, int]:
-    """``counts`` by name, of those that have records."""
-    return {name: count for name, some, count in zip(names, records, counts, strict=True) if some}
+        counter.update(dict(zip(names, sums[is_there].tolist(), strict=True)))
+    outcome.records.update(dict(zip(names, of_tenant[is_there].tolist(), strict=True)))

@@ -212,14 +212,20 @@ class Stateless:
         return 0
 
 
+def by_name(names: Sequence[str], counts: NDArray[np.int64]) -> Counter[str]:
+    """``counts`` (int64[n]) of the first ``n`` of ``names``, of those that are not 0."""
+    if len(names) > len(counts) or not counts.all():
+        places = np.flatnonzero(counts)
+        names, counts = [names[place] for place in places.tolist()], counts[places]
+    return Counter(dict(zip(names, counts.tolist(), strict=True)))
+
+
 def count_by_tenant(batch: SpanBatch, mask: Mask) -> Counter[str]:
     """Spans of each tenant where ``mask`` (bool[n]) is true."""
     names = batch.records.tenants
     if len(names) == 1:
-        counts = [int(np.count_nonzero(mask))]
-    else:
-        counts = np.bincount(batch.tenant()[mask], minlength=len(names)).tolist()
-    return Counter({name: n for name, n in zip(names, counts, strict=True) if n})
+        return by_name(names, np.array([np.count_nonzero(mask)]))
+    return by_name(names, np.bincount(batch.tenant()[mask], minlength=len(names)))
 
 
 def count_discarded(batch: SpanBatch, mask: Mask, reason: str) -> Counter[tuple[str, str]]:

@@ -89,7 +89,8 @@ class KeptStrings:
         if codes is None:
             if len(self._recent) >= _MAX_RECENT:
                 self._recent.clear()
-            codes = np.array([self.code(text) for text in texts], np.uint32)
+            found = zip(texts, map(self._codes.get, texts), strict=True)
+            codes = np.array([code or self.code(text) for text, code in found], np.uint32)
             self._recent[texts] = codes
         return codes
 

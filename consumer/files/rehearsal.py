@@ -82,7 +82,8 @@ class Rehearsal:
             closed = self.pipeline.close(lane)
             self.registry.fold(closed.frames, TIME_MS)
             outcome.frames += closed.frames
-            outcome.used += closed.used
+            for processor, used in closed.used.items():
+                outcome.use(processor, used)
             outcome.discarded += closed.discarded
         return outcome
 

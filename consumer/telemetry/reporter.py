@@ -68,14 +68,14 @@ class Reporter:
                 spans=outcome.spans[tenant],
                 size_bytes=outcome.bytes[tenant],
             )
-        for (tenant, processor), spans in outcome.used.items():
-            self._metrics.processing.used(processor, {tenant: spans})
+        for processor, spans in outcome.used.items():
+            self._metrics.processing.used(processor, spans)
         self._metrics.processing.sanitized(outcome.sanitized)
         expired: Counter[str] = Counter()
-        for (tenant, processor, reason), spans in outcome.discarded.items():
-            self._metrics.processing.discarded(processor, {(tenant, reason): spans})
+        for (tenant, processor, reason), count in outcome.discarded.items():
+            self._metrics.processing.discarded(processor, {(tenant, reason): count})
             if reason.startswith(_UNPAIRED):
-                expired[reason.removeprefix(_UNPAIRED)] += spans
+                expired[reason.removeprefix(_UNPAIRED)] += count
         self._metrics.processing.edges(paired=outcome.edges, expired=expired, pending=pending)
 
     def reloaded(self, reload: Reload) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from processors.delta import by_name
 from processors.service_graphs.halves import NOBODY, Columns, HalfStore
 from processors.service_graphs.pairing import Halves, NewPairing, Numbers, Pairs, Side
 from processors.service_graphs.python_pairing import PythonPairing
@@ -149,9 +150,7 @@ class EdgeStore:
         """How many of ``numbers`` each tenant has."""
         if not len(numbers):
             return Counter()
-        counts = np.bincount(self.of(numbers, "tenant"))
-        codes = np.flatnonzero(counts).tolist()
-        return Counter({self.tenants.text[code]: int(counts[code]) for code in codes})
+        return by_name(self.tenants.text, np.bincount(self.of(numbers, "tenant")))
 
     def release(self) -> None:
         """Let go of halves that nothing can name any more, and of their strings."""

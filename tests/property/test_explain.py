@@ -117,8 +117,8 @@ def test_every_span_ends_as_the_counts_say(
             outcomes.append(rehearsal.pipeline.close(0))
     counted = Counter[tuple[str, str]]()
     for outcome in outcomes:
-        for (_, processor), count in outcome.used.items():
-            counted[processor, "used"] += count
+        for processor, used in outcome.used.items():
+            counted[processor, "used"] += used.total()
         for (_, processor, reason), count in outcome.discarded.items():
             counted[processor, reason] += count
     assert ends(found) == +counted

@@ -119,4 +119,4 @@ def test_a_pipeline_takes_it_like_any_other(example: Any) -> None:
     tenants = settings_by_tenant(load_config(None, environ={}))
     pipeline = Pipeline(partial(open_decoder, Encoding.OTLP_PROTO), tenants, open_plan=open_plan)
     outcome: Outcome = pipeline.push(otlp.raw_records(values()))
-    assert outcome.used["single-tenant", "slow-spans"] == 4
+    assert outcome.used["slow-spans"] == {"single-tenant": 4}
