@@ -16,7 +16,7 @@ from consumer.errors import InputError
 from consumer.files.otlp_files import read_records
 from processors.batch import Projection
 
-_BETWEEN_MS = 90_000
+BETWEEN_MS = 90_000
 """From one minute to the next: a shop's spans end within 80 s of its first one."""
 
 
@@ -120,7 +120,7 @@ def several(records: Records, minutes: int) -> Records:
     values: list[bytes] = []
     times = []
     for minute in range(minutes):
-        later_ms = minute * _BETWEEN_MS
+        later_ms = minute * BETWEEN_MS
         values += [_shifted(value, minute, later_ms) for value in records.values]
         times.append(records.time_ms + later_ms)
     return Records(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -119,6 +119,16 @@ def open_stage(folder: Path, kafka: KafkaCluster, sink_url: str, **more: Any) ->
     topic = kafka.new_topic("spans", partitions=more.pop("partitions", 4))
     with ExitStack() as workers:
         yield Stage(folder, kafka, topic, sink_url, workers, **more)
+
+
+def metrics(worker: SpanmillWorker, names: Sequence[str]) -> list[float]:
+    """The sums of a worker's own series of each name at one moment."""
+    sums = dict.fromkeys(names, 0.0)
+    for family in text_string_to_metric_families(worker.get("/metrics")):
+        for sample in family.samples:
+            if sample.name in sums:
+                sums[sample.name] += sample.value
+    return list(sums.values())
 
 
 def metric(worker: SpanmillWorker, name: str, **labels: str) -> float:
