@@ -147,14 +147,15 @@ class _Alike:
 def _alike(batch: SpanBatch, target: Mapping[str, Codes]) -> Iterator[_Alike]:
     """The distinct resources of the spans in ``batch``, by the keys of their attributes.
 
-    Most resources of a batch are there many times, once a record.
+    Most resources of a batch are there many times, once a record. The spans of one follow each
+    other.
     """
-    table = batch.resources
-    first = group([batch.resource]).first
+    table, resource = batch.resources, batch.resource
+    first = np.flatnonzero(np.append(np.True_, resource[1:] != resource[:-1])[: len(resource)])
     identity = np.column_stack(
         [batch.tenant()[first], *(codes[first] for codes in target.values())]
     )
-    starts, ends = (table.all_offsets[batch.resource[first] + more] for more in (0, 1))
+    starts, ends = (table.all_offsets[resource[first] + more] for more in (0, 1))
     sizes = ends - starts
     for size in distinct(sizes[sizes > 0]).tolist():
         of_size = np.flatnonzero(sizes == size)

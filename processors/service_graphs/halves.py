@@ -14,6 +14,9 @@ Columns = Mapping[str, NDArray[Any]]
 NOBODY = -1
 """In place of a half's number: there is none."""
 
+_MOST_PLACED = 8
+"""Arrays of numbers whose places are remembered: the sides of edges, and some."""
+
 
 class HalfStore:
     """Columns of halves by number, as a window that moves on.
@@ -28,6 +31,8 @@ class HalfStore:
         self._types: dict[str, np.dtype[Any]] = {}
         self._base = 0
         self._end = 0
+        self._placed: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
+        """By identity: numbers, and where these halves are."""
 
     def __len__(self) -> int:
         return self._end - self._base
@@ -57,7 +62,17 @@ class HalfStore:
         column = self._columns.get(name)
         if column is None:
             return np.zeros(len(numbers), self._types.get(name, np.dtype(np.uint32)))
-        return column.take(np.maximum(numbers - (self._base - 1), 0))
+        return column.take(self._places(numbers))
+
+    def _places(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where the halves with ``numbers`` are, which nobody changes; most are asked for often."""
+        known = self._placed.get(id(numbers))
+        if known is None:
+            if len(self._placed) >= _MOST_PLACED:
+                self._placed.clear()
+            known = numbers, np.maximum(numbers - (self._base - 1), 0)
+            self._placed[id(numbers)] = known
+        return known[1]
 
     def replace(self, name: str, column: NDArray[Any]) -> None:
         """Set one column of all halves that are held."""
@@ -73,6 +88,7 @@ class HalfStore:
 
     def release(self, before: int) -> None:
         """Forget halves with numbers below ``before``, once that frees half the room."""
+        self._placed.clear()
         if (before - self._base) * 2 < len(self):
             return
         kept = slice(before - self._base, len(self) + 1)
