@@ -19,7 +19,7 @@ CARGO := $(shell command -v cargo 2>/dev/null)
 CRATE := --quiet --locked --manifest-path native/Cargo.toml
 ONE_CORE := $(shell command -v taskset >/dev/null 2>&1 && echo taskset -c 0)
 
-.PHONY: help setup demo test chaos check format lint types imports native-lint native-test sizes dist bench bench-cores bench-kafka bench-memory bench-remote-write lock clean
+.PHONY: help setup demo test chaos check format lint types imports native-lint native-test sizes dist bench bench-options bench-cores bench-kafka bench-memory bench-remote-write lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 24
@@ -40,6 +40,9 @@ check: format lint types imports native-lint sizes ## format, lint, types, impor
 
 bench: setup ## measure on one core; prints JSON
 	@$(ONE_CORE) $(PY) -m benchmarks $(ARGS)
+
+bench-options: setup ## measure what each option costs alone, on one core; prints JSON
+	@$(ONE_CORE) $(PY) -m benchmarks.options $(ARGS)
 
 bench-cores: setup ## measure what a second core gives a worker that lags; prints JSON
 	@$(PY) -m benchmarks.second_core $(ARGS)

@@ -112,6 +112,16 @@ def test_the_figures_make_a_table() -> None:
     assert len({row.count("|") for row in table}) == 1
 
 
+def test_every_option_is_compared_with_the_default() -> None:
+    ran = run("benchmarks.options", "--spans", "2000", "--rounds", "1")
+    assert ran.returncode == 0, ran.stderr
+    lines = [orjson.loads(line) for line in ran.stdout.splitlines()]
+    assert lines[0]["option"] == "default"
+    assert lines[0]["ratio_to_default"] == 1.0
+    assert len({line["option"] for line in lines}) == len(lines) > 25
+    assert all(line["spans_per_second"] > 0 for line in lines)
+
+
 def test_a_second_core_is_compared_with_the_loop_alone() -> None:
     ran = run("benchmarks.second_core", "--workload", "shop", "--minutes", "1", "--rounds", "1")
     assert ran.returncode == 0, ran.stderr
