@@ -220,11 +220,14 @@ def write_series(
     parts: Sequence[bytes | tuple[Fragments, Buffer]],
     samples: tuple[int, Buffer, Buffer] | None,
     tails: Sequence[bytes] | None,
+    exemplars: tuple[Buffer, Buffer, Buffer, Sequence[tuple[bytes, Buffer]]] | None,
 ) -> tuple[bytes, bytes]:
     """Write ``rows`` fields `WriteRequest.timeseries`; where each ends (int64).
 
     Each has its ``parts``, the same bytes for all or those of a code (uint32), then its
-    samples, then its tail. ``samples``: a time in ms, the bits of the values (uint64), and
-    the time of a zero sample before it (int64, the least number for none). Raises
-    :class:`ValueError` for columns that have not one value for each row.
+    samples, its tail, and its exemplars. ``samples``: a time in ms, the bits of the values
+    (uint64), and the time of a zero sample before it (int64, the least number for none).
+    ``exemplars``: the row of each (int64, ascending), the bits of its value (uint64), its time
+    in ms (int64), and its labels: what comes before, then numbers (uint64, equally many for
+    each) in hexadecimal. Raises :class:`ValueError` for columns that do not fit.
     """

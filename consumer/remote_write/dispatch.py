@@ -148,7 +148,8 @@ class Dispatcher:
         allows any number, but none is added.
         """
         endpoint = self._link.endpoint
-        wanted = count_for(samples, endpoint.max_shards, endpoint.max_samples_per_send)
+        limits = (endpoint.max_shards, endpoint.max_samples_per_send)
+        wanted = count_for(samples, self._resharding.shards, *limits)
         present = self._lanes.shards(tenant)
         if present is None:
             return wanted

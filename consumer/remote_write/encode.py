@@ -14,12 +14,10 @@ so that it can be made again of fewer.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from operator import add
-from typing import TypeAlias
 
 import numpy as np
 import snappy
@@ -28,10 +26,10 @@ from numpy.typing import NDArray
 from consumer.remote_write.labels import LabelEncoder, encode_label, series_text
 from consumer.remote_write.native_histograms import empty_field, histogram_field
 from consumer.remote_write.request import Dropped, EncodedRequest, Limits
-from consumer.remote_write.series import MetricType, SeriesBlock, halves
+from consumer.remote_write.series import Exemplars, MetricType, SeriesBlock, halves
 from consumer.remote_write.time_series import (
-    INT64,
     NO_ZERO,
+    ExemplarFields,
     Part,
     Samples,
     Series,
@@ -39,16 +37,13 @@ from consumer.remote_write.time_series import (
     fastest_writer,
     sample_field,
     sample_fields,
-    varint,
 )
 
 STALE_NAN_BITS = 0x7FF0000000000002
 NORMAL_NAN_BITS = 0x7FF8000000000001
 
-EXEMPLAR, HISTOGRAM = b"\x1a", b"\x22"
-"""The tags of TimeSeries.exemplars and TimeSeries.histograms."""
-
-Labels: TypeAlias = tuple[tuple[str, str], ...]
+HISTOGRAM = b"\x22"
+"""The tag of TimeSeries.histograms."""
 
 
 def encode(
@@ -119,7 +114,10 @@ class _Rows:
         if block.histograms is None and told is not _Told.ZEROS:
             samples = Samples(time_ms, bits_of(block), zero_ms)
         tails = _tails(block, time_ms, zero_ms, told)
-        content, ends = writer.write(Series(len(block), parts, samples, tails))
+        exemplars = None
+        if block.exemplars is not None and told is not _Told.ZEROS:
+            exemplars = _exemplar_fields(block.exemplars)
+        content, ends = writer.write(Series(len(block), parts, samples, tails, exemplars))
         return cls(block, content, ends, counts)
 
     def __len__(self) -> int:
@@ -136,20 +134,15 @@ def _has_zero(block: SeriesBlock, time_ms: int) -> NDArray[np.bool_]:
 def _tails(
     block: SeriesBlock, time_ms: int, zero_ms: NDArray[np.int64], told: _Told
 ) -> list[bytes] | None:
-    """What each series has besides plain samples; ``None`` where none has anything."""
-    if block.histograms is None and block.exemplars is None and told is not _Told.ZEROS:
+    """The native histograms of each series, or its zero sample alone; ``None`` for neither."""
+    if block.histograms is None and told is not _Told.ZEROS:
         return None
     tails = [b""] * len(block)
-    if block.histograms is not None or told is _Told.ZEROS:
-        for row in np.flatnonzero(zero_ms != NO_ZERO).tolist():
-            tails[row] = _zero(block, row, int(zero_ms[row]))
+    for row in np.flatnonzero(zero_ms != NO_ZERO).tolist():
+        tails[row] = _zero(block, row, int(zero_ms[row]))
     if told is _Told.ZEROS:
         return tails
-    if block.histograms is not None:
-        tails = list(map(add, tails, samples_of(block, time_ms, HISTOGRAM)))
-    for row, field in exemplar_fields(block, EXEMPLAR, _exemplar_labels):
-        tails[row] += field
-    return tails
+    return list(map(add, tails, samples_of(block, time_ms, HISTOGRAM)))
 
 
 def _zero(block: SeriesBlock, row: int, start_ms: int) -> bytes:
@@ -188,6 +181,11 @@ class _Request:
 
     def add(self, rows: _Rows) -> Iterator[EncodedRequest]:
         """Take ``rows`` in; yields each request that they fill."""
+        samples = int(rows.counts.sum())
+        is_small = self._size + len(rows.content) <= self._limits.size_bytes
+        if is_small and self._samples + samples <= self._limits.samples:
+            self._append(rows.content, rows.block, samples)
+            return
         ends = np.concatenate([[0], rows.ends])
         counts = np.concatenate([[0], np.cumsum(rows.counts)])
         row = 0
@@ -202,14 +200,17 @@ class _Request:
                     yield self.take()
                     continue
                 stop = row + 1
-            self._contents.append(rows.content[ends[row] : ends[stop]])
-            self._blocks.append(rows.block.cut(slice(row, stop)))
-            self._size += int(ends[stop] - ends[row])
-            added = int(counts[stop] - counts[row])
-            self._samples += added
-            self._histograms += added if rows.block.histograms is not None else 0
-            self.series += stop - row
+            content, block = rows.content[ends[row] : ends[stop]], rows.block.cut(slice(row, stop))
+            self._append(content, block, int(counts[stop] - counts[row]))
             row = stop
+
+    def _append(self, content: bytes, block: SeriesBlock, samples: int) -> None:
+        self._contents.append(content)
+        self._blocks.append(block)
+        self._size += len(content)
+        self._samples += samples
+        self._histograms += samples if block.histograms is not None else 0
+        self.series += len(block)
 
     def take(self) -> EncodedRequest:
         """Close the request and begin another."""
@@ -301,17 +302,15 @@ def samples_of(
     return fields
 
 
-def exemplar_fields(
-    block: SeriesBlock, tag: bytes, encode_labels: Callable[[Labels], bytes]
-) -> Iterator[tuple[int, bytes]]:
-    """(row, TimeSeries.exemplars) of each exemplar; fields 2 and 3 are the same in 2.0."""
-    if block.exemplars is None:
-        return
-    for row, value, time_ms, labels in block.exemplars.texts():
-        content = encode_labels(labels) + b"\x11" + struct.pack("<d", value)
-        content += b"\x18" + varint(time_ms & INT64)
-        yield row, tag + varint(len(content)) + content
+def _exemplar_fields(exemplars: Exemplars) -> ExemplarFields:
+    """``exemplars`` with labels as 1.0 has them."""
+    labels = []
+    for name, numbers in exemplars.ids():
+        digits = bytes(16 * numbers.shape[1])
+        labels.append((encode_label(name, digits)[: -len(digits)], numbers))
+    return ExemplarFields(exemplars.row, float_bits(exemplars.value), exemplars.time_ms, labels)
 
 
-def _exemplar_labels(labels: Labels) -> bytes:
-    return b"".join(encode_label(name, value.encode()) for name, value in labels)
+def float_bits(values: NDArray[np.float64]) -> NDArray[np.uint64]:
+    """The bits of each of ``values``."""
+    return np.ascontiguousarray(values, np.float64).view(np.uint64)

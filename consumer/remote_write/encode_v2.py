@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 import snappy
 
-from consumer.remote_write.encode import Labels, encode, exemplar_fields, samples_of
+from consumer.remote_write.encode import encode, float_bits, samples_of
 from consumer.remote_write.labels import Headers, LabelEncoder, series_text
 from consumer.remote_write.request import Dropped, EncodedRequest, Limits, Message
-from consumer.remote_write.series import MetricType, SeriesBlock, halves
-from consumer.remote_write.time_series import INT64, varint
+from consumer.remote_write.series import Exemplars, MetricType, SeriesBlock, halves, hex_texts
+from consumer.remote_write.time_series import INT64, exemplar_field, sample_values, varint
 
 _SYMBOL = b"\x22"
 _TIME_SERIES = b"\x2a"
@@ -138,9 +138,7 @@ class _Pieces:
     ) -> Iterator[bytes]:
         metadata = _metadata(block, symbols)
         refs, invalid = encoder.encode(block)
-        exemplars: dict[int, bytes] = {}
-        for row, field in exemplar_fields(block, _EXEMPLAR, symbols.exemplar_labels):
-            exemplars[row] = exemplars.get(row, b"") + field
+        exemplars = {} if block.exemplars is None else _exemplars(block.exemplars, symbols)
         for reason in invalid.values():
             dropped(reason, 1)
         for row, (labels, sample) in enumerate(zip(refs, self._samples(block), strict=True)):
@@ -199,11 +197,6 @@ class _Symbols:
         """The two references of a label."""
         return self.reference(name.encode()) + self.reference(value)
 
-    def exemplar_labels(self, labels: Labels) -> bytes:
-        """Exemplar.labels_refs."""
-        refs = b"".join(self.label(name, value.encode()) for name, value in labels)
-        return _LABELS_REFS + varint(len(refs)) + refs
-
     def reference(self, text: bytes) -> bytes:
         """The number of ``text``."""
         return varint(self._numbers.setdefault(text, len(self._numbers)))
@@ -211,6 +204,24 @@ class _Symbols:
     def encoded(self) -> bytes:
         """Request.symbols."""
         return b"".join(_SYMBOL + varint(len(text)) + text for text in self._numbers)
+
+
+def _exemplars(exemplars: Exemplars, symbols: _Symbols) -> dict[int, bytes]:
+    """TimeSeries.exemplars of each row that has any."""
+    fields: dict[int, bytes] = {}
+    ids = exemplars.ids()
+    names = [name.encode() for name, _ in ids]
+    labels = zip(*(hex_texts(numbers) for _, numbers in ids), strict=True)
+    values = sample_values(float_bits(exemplars.value))
+    columns = (exemplars.row.tolist(), labels, values, exemplars.time_ms.tolist())
+    for row, texts, value, time_ms in zip(*columns, strict=True):
+        refs = b"".join(
+            symbols.reference(name) + symbols.reference(text.encode())
+            for name, text in zip(names, texts, strict=True)
+        )
+        field = exemplar_field(_EXEMPLAR, symbols.refs[len(refs)] + refs, value, time_ms)
+        fields[row] = fields.get(row, b"") + field
+    return fields
 
 
 def _metadata(block: SeriesBlock, symbols: _Symbols) -> bytes:

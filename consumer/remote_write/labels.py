@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
+from operator import is_not, itemgetter
 
 import numpy as np
 import orjson
@@ -40,6 +41,8 @@ class LabelEncoder:
         self._encode_one = encode_one or encode_label
         self._new_fragments = new_fragments
         self._columns: dict[tuple[str, int], _Column] = {}
+        self._shared_columns: tuple[object, ...] = (None, None, None)
+        self._shared_parts: dict[str, Part] = {}
 
     def parts(self, block: SeriesBlock) -> tuple[list[Part], dict[int, str]]:
         """The labels of all series of ``block``, and rows that have none with the reason why.
@@ -55,16 +58,29 @@ class LabelEncoder:
         parts: list[tuple[str, Part]] = [
             (name, self._encode_one(name, text.encode())) for name, text in fixed.items() if text
         ]
+        shared = self._shared(block)
         for index, name in enumerate(block.label_names):
             if name in fixed:
                 continue
             column, codes = self._column(name, block.strings), block.labels[:, index]
-            parts.append((name, column.part(codes)))
+            if name not in shared:
+                shared[name] = column.part(codes)
+            parts.append((name, shared[name]))
             if column.invalid:
                 bad = np.flatnonzero(np.isin(codes, list(column.invalid)))
                 invalid.update(dict.fromkeys(bad.tolist(), column.reason))
-        parts.sort(key=lambda part: part[0])
+        parts.sort(key=itemgetter(0))
         return [part for _, part in parts], invalid
+
+    def _shared(self, block: SeriesBlock) -> dict[str, Part]:
+        """By name: the labels that the block before made, if it is of the same label sets.
+
+        So it is with the buckets of a histogram.
+        """
+        columns = (block.labels, block.strings, block.label_names)
+        if any(map(is_not, columns, self._shared_columns)):
+            self._shared_columns, self._shared_parts = columns, {}
+        return self._shared_parts
 
     def encode(self, block: SeriesBlock) -> tuple[list[bytes], dict[int, str]]:
         """The parts of each series of ``block``, joined, and rows as :meth:`parts` has them.

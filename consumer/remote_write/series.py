@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from operator import itemgetter
 from typing import TypeAlias
 
 import numpy as np
@@ -103,13 +104,24 @@ class Exemplars:
             trace_id_label=self.trace_id_label,
         )
 
+    def ids(self) -> list[tuple[str, NDArray[np.uint64]]]:
+        """The labels, sorted by name, and the numbers of each exemplar (uint64[e, k])."""
+        ids = [(self.trace_id_label, self.trace_id), (SPAN_ID, self.span_id[:, np.newaxis])]
+        return sorted(ids, key=itemgetter(0))
+
     def texts(self) -> Iterator[tuple[int, float, int, tuple[tuple[str, str], ...]]]:
         """(row, value, time in ms, labels sorted by name) of each."""
-        ids = zip(self.trace_id.tolist(), self.span_id.tolist(), strict=True)
+        names, numbers = zip(*self.ids(), strict=True)
+        labels = zip(*map(hex_texts, numbers), strict=True)
         columns = zip(self.row.tolist(), self.value.tolist(), self.time_ms.tolist(), strict=True)
-        for (row, value, time_ms), ((high, low), span_id) in zip(columns, ids, strict=True):
-            labels = ((self.trace_id_label, f"{high:016x}{low:016x}"), (SPAN_ID, f"{span_id:016x}"))
-            yield row, value, time_ms, tuple(sorted(labels))
+        for (row, value, time_ms), texts in zip(columns, labels, strict=True):
+            yield row, value, time_ms, tuple(zip(names, texts, strict=True))
+
+
+def hex_texts(numbers: NDArray[np.uint64]) -> list[str]:
+    """Each row of ``numbers`` (uint64[n, k]) in hexadecimal, 16 digits a number."""
+    digits, width = numbers.astype(">u8").tobytes().hex(), 16 * numbers.shape[1]
+    return [digits[start : start + width] for start in range(0, len(digits), width)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +164,8 @@ class SeriesBlock:
 
     def cut(self, rows: Rows) -> SeriesBlock:
         """The block with ``rows`` (distinct) alone, in their order, strings shared."""
+        if isinstance(rows, slice) and rows.indices(len(self)) == (0, len(self), 1):
+            return self
         histograms, exemplars = self.histograms, self.exemplars
         return replace(
             self,

@@ -21,6 +21,9 @@ from consumer.remote_write.series import SeriesBlock
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _HALF = np.uint64(32)
 
+_SHARDS_PER_REQUEST = 4
+_LEAST = 8
+
 
 def cut(blocks: Sequence[SeriesBlock], count: int) -> dict[int, list[SeriesBlock]]:
     """The blocks of each of ``count`` shards that has any; what they share stays shared."""
@@ -34,12 +37,15 @@ def cut(blocks: Sequence[SeriesBlock], count: int) -> dict[int, list[SeriesBlock
     return found
 
 
-def count_for(samples: int, most: int, max_samples: int) -> int:
+def count_for(samples: int, under_way: int, most: int, max_samples: int) -> int:
     """As many shards as there are full requests, but at least one and no more than ``most``.
 
-    How many of them are sent at a time is another matter (see ``resharding``).
+    No more either than keep so many requests ``under_way`` (see ``resharding``) while some
+    shards are stuck or empty, and leave room for more: each shard has its part of every block,
+    so what a tick costs to encode grows with their number.
     """
-    return max(1, min(most, samples // max_samples))
+    enough = max(_LEAST, _SHARDS_PER_REQUEST * under_way)
+    return max(1, min(most, enough, samples // max_samples))
 
 
 def is_worth_it(wanted: int, present: int) -> bool:

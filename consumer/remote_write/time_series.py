@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumer.extension import is_native
+from consumer.remote_write.series import hex_texts
 
 if TYPE_CHECKING:
     import spanmill_native
@@ -29,6 +30,9 @@ _SMALL = [bytes([number]) for number in range(0x80)]
 
 _TIME_SERIES = b"\x0a"
 """The tag of WriteRequest.timeseries."""
+
+_EXEMPLAR = b"\x1a"
+"""The tag of TimeSeries.exemplars."""
 
 
 class Fragments(Protocol):
@@ -96,13 +100,28 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True)
+class ExemplarFields:
+    """``e`` exemplars; ``row`` (intp[e], ascending) is the series that each belongs to.
+
+    ``bits`` (uint64[e]) are those of the values, ``time_ms`` is int64[e]. Each has the
+    ``labels``: the same bytes for all, then numbers (uint64[e, k]) in hexadecimal.
+    """
+
+    row: NDArray[np.intp]
+    bits: NDArray[np.uint64]
+    time_ms: NDArray[np.int64]
+    labels: Sequence[tuple[bytes, NDArray[np.uint64]]]
+
+
+@dataclass(frozen=True, slots=True)
 class Series:
-    """What ``rows`` series are made of: labels, samples, and other fields (``tails``)."""
+    """What ``rows`` series are made of: labels, samples, other fields (``tails``), exemplars."""
 
     rows: int
     parts: Sequence[Part]
     samples: Samples | None = None
     tails: Sequence[bytes] | None = None
+    exemplars: ExemplarFields | None = None
 
 
 Written: TypeAlias = tuple[bytes, NDArray[np.int64]]
@@ -116,6 +135,8 @@ def write_in_python(series: Series) -> Written:
         columns.append(_sample_column(series.samples))
     if series.tails is not None:
         columns.append(series.tails)
+    if series.exemplars is not None:
+        columns.append(_exemplar_column(series.exemplars, series.rows))
     contents = map(b"".join, zip(*columns, strict=True))
     written = [_TIME_SERIES + varint(len(content)) + content for content in contents]
     return b"".join(written), np.cumsum([len(each) for each in written], dtype=np.int64)
@@ -135,7 +156,9 @@ def write_natively(series: Series) -> Written:
     parts = [each if isinstance(each, bytes) else _native_part(*each) for each in series.parts]
     samples = series.samples
     given = None if samples is None else (samples.time_ms, samples.bits, samples.zero_ms)
-    content, ends = spanmill_native.write_series(series.rows, parts, given, series.tails)
+    told = series.exemplars
+    exemplars = None if told is None else (told.row, told.bits, told.time_ms, told.labels)
+    content, ends = spanmill_native.write_series(series.rows, parts, given, series.tails, exemplars)
     return content, np.frombuffer(ends, np.int64)
 
 
@@ -166,6 +189,12 @@ def sample_fields(bits: NDArray[np.uint64], time_ms: int) -> list[bytes]:
     return samples
 
 
+def sample_values(bits: NDArray[np.uint64]) -> list[bytes]:
+    """Each of ``bits`` as the eight bytes of a double."""
+    values: list[bytes] = np.ascontiguousarray(bits, "<u8").view("V8").tolist()
+    return values
+
+
 def sample_field(value: bytes, time_ms: int, more: bytes = b"") -> bytes:
     """TimeSeries.samples with a value of eight bytes, which begins at byte 3.
 
@@ -173,6 +202,15 @@ def sample_field(value: bytes, time_ms: int, more: bytes = b"") -> bytes:
     """
     sample = b"\x09" + value + b"\x10" + varint(time_ms & INT64) + more
     return b"\x12" + varint(len(sample)) + sample
+
+
+def exemplar_field(tag: bytes, labels: bytes, value: bytes, time_ms: int) -> bytes:
+    """TimeSeries.exemplars with a value of eight bytes.
+
+    Fields 2 and 3 of an Exemplar are the same in 2.0.
+    """
+    content = labels + b"\x11" + value + b"\x18" + varint(time_ms & INT64)
+    return tag + varint(len(content)) + content
 
 
 def varint(number: int) -> bytes:
@@ -199,6 +237,18 @@ def _sample_column(samples: Samples) -> list[bytes]:
     fields = sample_fields(samples.bits, samples.time_ms)
     for row in np.flatnonzero(samples.zero_ms != NO_ZERO).tolist():
         fields[row] = sample_field(bytes(8), int(samples.zero_ms[row])) + fields[row]
+    return fields
+
+
+def _exemplar_column(exemplars: ExemplarFields, rows: int) -> list[bytes]:
+    fields = [b""] * rows
+    labels = [
+        [head + text.encode() for text in hex_texts(numbers)] for head, numbers in exemplars.labels
+    ]
+    values = sample_values(exemplars.bits)
+    columns = (exemplars.row.tolist(), map(b"".join, zip(*labels, strict=True)), values)
+    for row, of, value, time_ms in zip(*columns, exemplars.time_ms.tolist(), strict=True):
+        fields[row] += exemplar_field(_EXEMPLAR, of, value, time_ms)
     return fields
 
 

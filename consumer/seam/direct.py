@@ -23,8 +23,9 @@ from consumer.seam.interface import Lanes
 from consumer.seam.notes import read_told, write_told
 from consumer.span_side import Ticked
 from consumer.telemetry.reporter import Reporter
-from consumer.ticks.closer import FRAMES_A_TURN, ClosedTick, TickCloser
+from consumer.ticks.closer import FRAMES_A_TURN, TickCloser
 from consumer.ticks.lane import Resumption, tick_of
+from consumer.ticks.ready import ClosedTick
 from processors.delta import DeltaFrame
 
 WAIT_S = 0.02
@@ -174,8 +175,13 @@ class DirectSeam:
             is_over = made and self._clock.monotonic_s() >= end_s
             if is_over or not self._closer.ready or self.blocked:
                 return made
+            self._reporter.skipped_ticks(self._closer.ready.skip_empty(self._oldest_ms()))
             self._tick(self._closer.ready.popleft(), lanes)
         return TICKS_A_TURN
+
+    def _oldest_ms(self) -> int:
+        """Ticks before that are too old to be written, unless none is newer."""
+        return self._clock.now_ms() - self._max_age_ms
 
     def _fold(self, tick_ms: int, frames: Sequence[DeltaFrame]) -> None:
         self.registry.fold(frames, tick_ms)
@@ -184,8 +190,8 @@ class DirectSeam:
     def _tick(self, closed: ClosedTick, lanes: Lanes) -> None:
         self._fold(closed.tick_ms, closed.frames)
         is_last = not self._closer.ready
-        if closed.tick_ms < self._clock.now_ms() - self._max_age_ms and not is_last:
-            self._reporter.skipped_tick()
+        if closed.tick_ms < self._oldest_ms() and not is_last:
+            self._reporter.skipped_ticks(1)
             return
         began_s = self._clock.monotonic_s()
         covered = self._coverage.before(closed.tick_ms, lanes) if self._is_safe() else {}
@@ -207,6 +213,7 @@ class DirectSeam:
         self._closer.close_all(last_ms)
         self._begin()
         while self._closer.ready:
+            self._closer.ready.skip_empty(last_ms)
             closed = self._closer.ready.popleft()
             self._fold(closed.tick_ms, closed.frames)
         covered = self._offsets.working() if self._is_safe() else {}

@@ -253,17 +253,20 @@ class Owner:
 
     def _tell(self) -> bool:
         """Tell the oldest tick that any shard has complete, of all shards that have it."""
+        clock = self._parts.clock
+        not_before_ms = clock.now_ms() - self._settings.max_age_ms
         able = {n: owned for n, owned in self._shards.items() if owned.is_recorded}
+        for owned in able.values():
+            owned.shard.skip_empty(not_before_ms)
         oldest = [o.shard.oldest_ms for o in able.values() if o.shard.oldest_ms is not None]
         if not oldest:
             return False
         tick_ms = min(oldest)
-        clock = self._parts.clock
         began_s = clock.monotonic_s()
         told: dict[int, Sequence[Tick]] = {}
         for number, owned in able.items():
             if owned.shard.oldest_ms == tick_ms:
-                of_shard = owned.shard.tell(clock.now_ms() - self._settings.max_age_ms)
+                of_shard = owned.shard.tell(not_before_ms)
                 if of_shard is not None and of_shard.ticks:
                     owned.told_ms = tick_ms
                     told[number] = of_shard.ticks

@@ -66,7 +66,7 @@ class Shard:
     @property
     def oldest_ms(self) -> int | None:
         """The tick to be told next, if one is complete."""
-        return self._closer.ready[0].tick_ms if self._closer.ready else None
+        return self._closer.ready.oldest_ms
 
     @property
     def base_ms(self) -> int:
@@ -111,6 +111,10 @@ class Shard:
         self._begin()
         tick_ms, frames = self._closer.take_early(FRAMES_A_TURN)
         self.registry.fold(frames, tick_ms)
+
+    def skip_empty(self, not_before_ms: int) -> None:
+        """Leave out ticks that :meth:`tell` would have nothing of, one after the other."""
+        self._closer.ready.skip_empty(not_before_ms)
 
     def tell(self, not_before_ms: int) -> Told | None:
         """The oldest tick that is complete, with the samples that nobody delivered yet.

@@ -99,9 +99,9 @@ class Reporter:
         """The series that were due were collected in ``seconds``."""
         self._metrics.ticks.ticked(seconds)
 
-    def skipped_tick(self) -> None:
-        """A tick was too old to be written."""
-        self._metrics.ticks.skipped()
+    def skipped_ticks(self, count: int) -> None:
+        """So many ticks were too old to be written."""
+        self._metrics.ticks.skipped(count)
 
     def committed(self, seconds: float, size_bytes: int) -> None:
         """A transaction of deltas and offsets took so long."""

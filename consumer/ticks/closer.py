@@ -7,11 +7,10 @@ that are far ahead of the slowest.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from consumer.ticks.lane import tick_of
+from consumer.ticks.ready import ClosedTick, ReadyTicks
 from processors.delta import DeltaFrame
 
 FRAMES_A_TURN = 32
@@ -19,17 +18,6 @@ FRAMES_A_TURN = 32
 
 One of 10,000 label sets that are known takes some 2.5 ms.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class ClosedTick:
-    """A tick that is complete, and its deltas in the order in which they came.
-
-    Those that :meth:`TickCloser.take_early` gave are left out.
-    """
-
-    tick_ms: int
-    frames: Sequence[DeltaFrame]
 
 
 class TickCloser:
@@ -48,7 +36,7 @@ class TickCloser:
         self.clocks: dict[int, int] = {}
         self.lanes: int | None = None
         """How many lanes have to report; ``None`` while that is not known."""
-        self.ready: deque[ClosedTick] = deque()
+        self.ready = ReadyTicks()
         """The ticks that are complete, the oldest first; the reader takes them out."""
         self.waiting: dict[int, list[DeltaFrame]] = {}
         """The deltas of ticks that are not complete."""
@@ -85,10 +73,13 @@ class TickCloser:
             return
         if self.closed_ms is None:
             self.began_ms = self.closed_ms = self._first(watermark_ms)
-        tick_ms = tick_of(self.closed_ms, self.base_ms)
-        while tick_ms <= watermark_ms:
-            self._close(tick_ms, sorted(tick for tick in self.waiting if tick <= tick_ms))
-            tick_ms += self.base_ms
+        next_ms = tick_of(self.closed_ms, self.base_ms)
+        end_ms = tick_of(watermark_ms, self.base_ms)
+        for tick_ms, waiting in self._complete(next_ms, end_ms).items():
+            self._pass_empty(next_ms, tick_ms)
+            self._close(tick_ms, waiting)
+            next_ms = tick_ms + self.base_ms
+        self._pass_empty(next_ms, end_ms)
 
     def take_early(self, most: int) -> tuple[int, Sequence[DeltaFrame]]:
         """The tick that closes next, and the first deltas that wait for it, ``most`` at most.
@@ -123,6 +114,24 @@ class TickCloser:
     def _first(self, clock_ms: int) -> int:
         """Where to begin: nothing that waits is of an earlier time."""
         return min([clock_ms, *(tick - self.base_ms for tick in self.waiting)])
+
+    def _complete(self, next_ms: int, end_ms: int) -> dict[int, list[int]]:
+        """By tick from ``next_ms`` to before ``end_ms``: what waits for it, in its order.
+
+        After ``base_ms`` changed, what waits may be of a time that is no tick any more.
+        """
+        complete: dict[int, list[int]] = {}
+        for waiting_ms in sorted(tick for tick in self.waiting if tick < end_ms):
+            tick_ms = max(next_ms, tick_of(waiting_ms - 1, self.base_ms))
+            if tick_ms < end_ms:
+                complete.setdefault(tick_ms, []).append(waiting_ms)
+        return complete
+
+    def _pass_empty(self, first_ms: int, end_ms: int) -> None:
+        """Close the ticks from ``first_ms`` to before ``end_ms``, for which nothing waits."""
+        if first_ms < end_ms:
+            self.ready.append_empty(range(first_ms, end_ms, self.base_ms))
+            self.closed_ms = end_ms - self.base_ms
 
     def _close(self, tick_ms: int, complete: Sequence[int]) -> None:
         frames = [frame for tick in complete for frame in self.waiting.pop(tick)]

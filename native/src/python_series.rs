@@ -6,7 +6,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::series::{self, Part, Samples, Series};
+use crate::series::{self, Exemplars, Id, Part, Samples, Series};
 
 #[pyclass]
 pub struct Fragments {
@@ -49,6 +49,46 @@ pub enum GivenPart<'py> {
 /// Time in ms, the bits of each value, the time of each zero sample.
 type GivenSamples = (i64, PyBuffer<u64>, PyBuffer<i64>);
 
+/// The row of each, the bits of its value, its time in ms, its labels.
+type GivenExemplars<'py> = (PyBuffer<i64>, PyBuffer<u64>, PyBuffer<i64>, Vec<GivenId<'py>>);
+
+/// What stands before the numbers, and the numbers of each exemplar.
+type GivenId<'py> = (Bound<'py, PyBytes>, PyBuffer<u64>);
+
+/// Columns of exemplars that belong to series there are.
+struct ExemplarColumns<'py> {
+    rows: Vec<i64>,
+    bits: Vec<u64>,
+    times_ms: Vec<i64>,
+    ids: Vec<(Bound<'py, PyBytes>, Vec<u64>)>,
+}
+
+impl<'py> ExemplarColumns<'py> {
+    fn new(py: Python<'py>, given: GivenExemplars<'py>, series: usize) -> PyResult<Self> {
+        let (rows, bits, times_ms, ids) = given;
+        let rows = rows.to_vec(py)?;
+        let count = rows.len();
+        let is_in_order = rows.is_sorted() && rows.first().is_none_or(|&first| first >= 0);
+        if !is_in_order || rows.last().is_some_and(|&last| last >= series as i64) {
+            return Err(PyValueError::new_err("exemplars are not in the order of their series"));
+        }
+        let mut columns = Vec::with_capacity(ids.len());
+        for (head, numbers) in ids {
+            let numbers = numbers.to_vec(py)?;
+            if count > 0 && numbers.len() % count > 0 {
+                return Err(PyValueError::new_err("not equally many numbers for each exemplar"));
+            }
+            columns.push((head, numbers));
+        }
+        let (bits, times_ms) = (full(bits.to_vec(py)?, count)?, full(times_ms.to_vec(py)?, count)?);
+        Ok(ExemplarColumns { rows, bits, times_ms, ids: columns })
+    }
+
+    fn ids(&self) -> Vec<Id<'_>> {
+        self.ids.iter().map(|(head, numbers)| Id { head: head.as_bytes(), numbers }).collect()
+    }
+}
+
 #[pyfunction]
 pub fn write_series<'py>(
     py: Python<'py>,
@@ -56,6 +96,7 @@ pub fn write_series<'py>(
     parts: Vec<GivenPart<'py>>,
     samples: Option<GivenSamples>,
     tails: Option<Vec<Bound<'py, PyBytes>>>,
+    exemplars: Option<GivenExemplars<'py>>,
 ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
     let mut columns = Vec::new();
     for part in &parts {
@@ -91,7 +132,15 @@ pub fn write_series<'py>(
         Some(tails) => Some(full(tails.iter().map(|tail| tail.as_bytes()).collect(), rows)?),
         None => None,
     };
-    let series = Series { rows, parts: &parts, samples, tails: tails.as_deref() };
+    let exemplars = exemplars.map(|given| ExemplarColumns::new(py, given, rows)).transpose()?;
+    let ids = exemplars.as_ref().map_or_else(Vec::new, ExemplarColumns::ids);
+    let exemplars = exemplars.as_ref().map(|columns| Exemplars {
+        rows: &columns.rows,
+        bits: &columns.bits,
+        times_ms: &columns.times_ms,
+        ids: &ids,
+    });
+    let series = Series { rows, parts: &parts, samples, tails: tails.as_deref(), exemplars };
     let (content, ends) = series.write();
     Ok((PyBytes::new(py, &content), PyBytes::new(py, cast_slice(&ends))))
 }
@@ -101,6 +150,6 @@ fn full<T>(column: Vec<T>, rows: usize) -> PyResult<Vec<T>> {
     if column.len() == rows {
         Ok(column)
     } else {
-        Err(PyValueError::new_err("not one value for each series"))
+        Err(PyValueError::new_err("not one value for each row"))
     }
 }

@@ -1,13 +1,18 @@
 //! TimeSeries of remote write 1.0 as bytes: what `consumer/remote_write/time_series.py` does.
 //!
-//! It joins what it is given, and knows the framing of a message and of a sample, no more.
+//! It joins what it is given, and knows the framing of a message, of a sample and of an exemplar, no more.
 
-use crate::wire::write_varint;
+use crate::wire::{varint_size, write_varint};
 
 const TIME_SERIES: u8 = 0x0a;
 const SAMPLE: u8 = 0x12;
 const VALUE: u8 = 0x09;
 const TIMESTAMP: u8 = 0x10;
+const EXEMPLAR: u8 = 0x1a;
+const EXEMPLAR_VALUE: u8 = 0x11;
+const EXEMPLAR_TIMESTAMP: u8 = 0x18;
+/// What stands in a number's place: so many hexadecimal digits.
+const DIGITS: usize = 2 * size_of::<u64>();
 /// Tag and length of the sample, tag and bits of the value.
 const SAMPLE_WITHOUT_STAMP: usize = 3 + size_of::<u64>();
 
@@ -79,12 +84,27 @@ pub struct Samples<'a> {
     pub zero_ms: &'a [i64],
 }
 
-/// Series: labels, samples, and what else there is of each.
+/// A label of each exemplar: bytes, then numbers in hexadecimal, equally many for each.
+pub struct Id<'a> {
+    pub head: &'a [u8],
+    pub numbers: &'a [u64],
+}
+
+/// Exemplars by the row of their series, which ascends.
+pub struct Exemplars<'a> {
+    pub rows: &'a [i64],
+    pub bits: &'a [u64],
+    pub times_ms: &'a [i64],
+    pub ids: &'a [Id<'a>],
+}
+
+/// Series: labels, samples, what else there is of each, and exemplars.
 pub struct Series<'a> {
     pub rows: usize,
     pub parts: &'a [Part<'a>],
     pub samples: Option<Samples<'a>>,
     pub tails: Option<&'a [&'a [u8]]>,
+    pub exemplars: Option<Exemplars<'a>>,
 }
 
 impl Series<'_> {
@@ -92,14 +112,19 @@ impl Series<'_> {
     pub fn write(&self) -> (Vec<u8>, Vec<i64>) {
         let (mut out, mut ends) = (Vec::new(), Vec::with_capacity(self.rows));
         let stamp = self.samples.as_ref().map(|samples| stamp(samples.time_ms));
+        let (mut exemplars, mut next) = (Vec::new(), 0);
         for row in 0..self.rows {
             let labels: usize = self.parts.iter().map(|part| part.get(row).len()).sum();
             let zero = self.samples.as_ref().and_then(|samples| samples.zero(row));
             let tail = self.tails.map_or(&[][..], |tails| tails[row]);
             let stamps = zero.iter().chain(&stamp);
             let samples: usize = stamps.map(|stamp| SAMPLE_WITHOUT_STAMP + stamp.len()).sum();
+            exemplars.clear();
+            if let Some(given) = &self.exemplars {
+                next = given.write(row, next, &mut exemplars);
+            }
             out.push(TIME_SERIES);
-            write_varint((labels + samples + tail.len()) as u64, &mut out);
+            write_varint((labels + samples + tail.len() + exemplars.len()) as u64, &mut out);
             for part in self.parts {
                 out.extend_from_slice(part.get(row));
             }
@@ -110,6 +135,7 @@ impl Series<'_> {
                 write_sample(samples.bits[row], stamp, &mut out);
             }
             out.extend_from_slice(tail);
+            out.extend_from_slice(&exemplars);
             ends.push(out.len() as i64);
         }
         (out, ends)
@@ -120,6 +146,50 @@ impl Samples<'_> {
     fn zero(&self, row: usize) -> Option<Vec<u8>> {
         let zero_ms = self.zero_ms[row];
         (zero_ms != NO_ZERO).then(|| stamp(zero_ms))
+    }
+}
+
+impl Exemplars<'_> {
+    /// Those of the series in `row`, the first of which is `first`; returns the next series'.
+    fn write(&self, row: usize, first: usize, out: &mut Vec<u8>) -> usize {
+        let mut place = first;
+        while self.rows.get(place) == Some(&(row as i64)) {
+            self.write_one(place, out);
+            place += 1;
+        }
+        place
+    }
+
+    fn write_one(&self, place: usize, out: &mut Vec<u8>) {
+        let time_ms = self.times_ms[place] as u64;
+        let labels: usize = self.ids.iter().map(|id| id.size(self.rows.len())).sum();
+        let value = 1 + size_of::<u64>();
+        out.push(EXEMPLAR);
+        write_varint((labels + value + 1 + varint_size(time_ms)) as u64, out);
+        for id in self.ids {
+            id.write(place, self.rows.len(), out);
+        }
+        out.push(EXEMPLAR_VALUE);
+        out.extend_from_slice(&self.bits[place].to_le_bytes());
+        out.push(EXEMPLAR_TIMESTAMP);
+        write_varint(time_ms, out);
+    }
+}
+
+impl Id<'_> {
+    /// How long the label of each of so many exemplars is.
+    fn size(&self, exemplars: usize) -> usize {
+        self.head.len() + self.numbers.len() / exemplars * DIGITS
+    }
+
+    fn write(&self, place: usize, exemplars: usize, out: &mut Vec<u8>) {
+        let width = self.numbers.len() / exemplars;
+        out.extend_from_slice(self.head);
+        for number in &self.numbers[place * width..][..width] {
+            let digit =
+                |at| b"0123456789abcdef"[(number >> (4 * (DIGITS - 1 - at)) & 0xf) as usize];
+            out.extend_from_slice(&std::array::from_fn::<u8, DIGITS, _>(digit));
+        }
     }
 }
 
@@ -159,11 +229,37 @@ mod tests {
         let parts = [Part::Same(b"a"), Part::Each(&fragments, &[1, 0])];
         let samples = Samples { time_ms: 300, bits: &[7, 8], zero_ms: &[NO_ZERO, 1] };
         let tails: [&[u8]; 2] = [b"", b"t"];
-        let series = Series { rows: 2, parts: &parts, samples: Some(samples), tails: Some(&tails) };
+        let series = Series {
+            rows: 2,
+            parts: &parts,
+            samples: Some(samples),
+            tails: Some(&tails),
+            exemplars: None,
+        };
         let (out, ends) = series.write();
         let one = b"\x0a\x11abb\x12\x0c\x09\x07\0\0\0\0\0\0\0\x10\xac\x02";
         let two = b"\x0a\x1da\x12\x0b\x09\0\0\0\0\0\0\0\0\x10\x01\x12\x0c\x09\x08\0\0\0\0\0\0\0\x10\xac\x02t";
         assert_eq!(out, [&one[..], &two[..]].concat());
         assert_eq!(ends, [one.len() as i64, (one.len() + two.len()) as i64]);
+    }
+
+    #[test]
+    fn exemplars_stand_behind_their_series_with_ids_in_hexadecimal() {
+        let ids =
+            [Id { head: b"t", numbers: &[1, 0xfe, 2, 3] }, Id { head: b"s", numbers: &[4, 5] }];
+        let exemplars = Exemplars { rows: &[1, 1], bits: &[7, 8], times_ms: &[1, 300], ids: &ids };
+        let series = Series {
+            rows: 3,
+            parts: &[Part::Same(b"a")],
+            samples: None,
+            tails: None,
+            exemplars: Some(exemplars),
+        };
+        let (out, ends) = series.write();
+        let first = b"\x1a\x3dt000000000000000100000000000000fes0000000000000004\x11\x07\0\0\0\0\0\0\0\x18\x01";
+        let second = b"\x1a\x3et00000000000000020000000000000003s0000000000000005\x11\x08\0\0\0\0\0\0\0\x18\xac\x02";
+        let expected = [b"\x0a\x01a\x0a\x80\x01a", &first[..], &second[..], b"\x0a\x01a"].concat();
+        assert_eq!(out, expected);
+        assert_eq!(ends, [3, out.len() as i64 - 3, out.len() as i64]);
     }
 }

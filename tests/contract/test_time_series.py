@@ -10,6 +10,7 @@ from consumer.remote_write.time_series import (
     NATIVE,
     NO_ZERO,
     PYTHON,
+    ExemplarFields,
     Part,
     Samples,
     Series,
@@ -19,6 +20,9 @@ from consumer.remote_write.time_series import (
 
 needs_extension = pytest.mark.skipif(not is_native(), reason="the native extension is not built")
 TIME_MS = 1_790_000_000_000
+
+Exemplar = tuple[int, int, int, int]
+"""Row, bits of the value, time in ms, and a number to make ids of."""
 
 
 @pytest.fixture(params=[PYTHON, pytest.param(NATIVE, marks=needs_extension)])
@@ -64,10 +68,54 @@ def test_a_time_before_the_epoch_takes_ten_bytes(writer: Writer) -> None:
     assert content.endswith(b"\x10" + b"\xff" * 9 + b"\x01")
 
 
+def exemplars(given: list[Exemplar]) -> ExemplarFields:
+    row, bits, time_ms, number = map(list, zip(*given, strict=True)) if given else ([], [], [], [])
+    ids = np.array(number, np.uint64)
+    return ExemplarFields(
+        np.array(row, np.intp),
+        np.array(bits, np.uint64),
+        np.array(time_ms, np.int64),
+        [(b"trace", np.column_stack([ids, ~ids])), (b"span", ids[:, np.newaxis])],
+    )
+
+
+def test_exemplars_are_behind_all_else_of_their_series_with_ids_in_hexadecimal(
+    writer: Writer,
+) -> None:
+    given = exemplars([(1, 7, 1, 0xFE), (1, 8, 300, 0)])
+    content, ends = writer.write(Series(2, [b"a"], None, [b"", b"t"], given))
+    first = b"trace00000000000000feffffffffffffff01span00000000000000fe"
+    second = b"trace0000000000000000ffffffffffffffffspan0000000000000000"
+    fields = b"\x1a\x44" + first + b"\x11\x07" + bytes(7) + b"\x18\x01"
+    fields += b"\x1a\x45" + second + b"\x11\x08" + bytes(7) + b"\x18\xac\x02"
+    assert content == b"\x0a\x01a\x0a\x8f\x01at" + fields
+    assert ends.tolist() == [3, len(content)]
+
+
+@needs_extension
+@pytest.mark.parametrize("rows", [[1, 0], [0, 2], [-1, 0]])
+def test_exemplars_that_belong_to_no_series_or_stand_in_no_order_are_a_mistake(
+    rows: list[int],
+) -> None:
+    given = exemplars([(row, 0, 0, 0) for row in rows])
+    with pytest.raises(ValueError, match="order of their series"):
+        NATIVE.write(Series(2, [], exemplars=given))
+
+
 def test_no_series_are_no_bytes(writer: Writer) -> None:
     content, ends = writer.write(Series(0, [b"a"], samples([], [])))
     assert (content, ends.tolist()) == (b"", [])
 
+
+EXEMPLARS = st.lists(
+    st.tuples(
+        st.integers(0, 11),
+        st.integers(0, 2**64 - 1),
+        st.sampled_from([0, TIME_MS, -5, 127, 128]),
+        st.integers(0, 2**64 - 1),
+    ),
+    max_size=12,
+)
 
 Row = tuple[int, int, int, bytes]
 """Code of a label, bits of a value, time of a zero sample, and the rest."""
@@ -84,12 +132,13 @@ ROWS = st.lists(
 
 
 @needs_extension
-@given(ROWS, st.booleans(), st.booleans())
+@given(ROWS, EXEMPLARS, st.booleans(), st.booleans())
 def test_both_ways_agree_on_random_series(
-    rows: list[Row], has_samples: bool, has_tails: bool
+    rows: list[Row], told: list[Exemplar], has_samples: bool, has_tails: bool
 ) -> None:
     fragments = {code: varint(code) * (code % 9) for code in range(301)}
     codes, bits, zero_ms, tails = map(list, zip(*rows, strict=True)) if rows else ([], [], [], [])
+    given = exemplars(sorted(each for each in told if each[0] < len(rows)))
     found = []
     for writer in (PYTHON, NATIVE):
         content, ends = writer.write(
@@ -98,6 +147,7 @@ def test_both_ways_agree_on_random_series(
                 [b"first", part(writer, codes, fragments)],
                 samples(bits, zero_ms) if has_samples else None,
                 tails if has_tails else None,
+                given,
             )
         )
         found.append((content, ends.tolist(), ends.dtype))

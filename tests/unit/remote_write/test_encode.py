@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import struct
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,6 +69,21 @@ def test_an_empty_value_leaves_its_label_out() -> None:
     assert [labels for labels, _ in found] == [
         (("__name__", "calls_total"), ("b", "x")),
         (("__name__", "calls_total"),),
+    ]
+
+
+def test_blocks_of_the_same_label_sets_keep_what_tells_them_apart() -> None:
+    first = block([["1", "2"]], label_names=("a", "b"))
+    hidden = replace(first, constant_labels=(("a", "c"),))
+    renamed = replace(first, label_names=("b", "a"))
+    of_others = replace(first, strings=[text + "!" for text in first.strings])
+    found = series(first, hidden, first, renamed, of_others)
+    assert [labels[1:] for labels, _ in found] == [
+        (("a", "1"), ("b", "2")),
+        (("a", "c"), ("b", "2")),
+        (("a", "1"), ("b", "2")),
+        (("a", "2"), ("b", "1")),
+        (("a", "1!"), ("b", "2!")),
     ]
 
 

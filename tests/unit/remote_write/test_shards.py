@@ -31,7 +31,12 @@ def places(of: dict[int, list[SeriesBlock]]) -> dict[float, set[int]]:
 def test_there_are_as_many_shards_as_full_requests_up_to_the_most(
     samples: int, shards: int
 ) -> None:
-    assert count_for(samples, 4, 100) == shards
+    assert count_for(samples, 50, 4, 100) == shards
+
+
+@pytest.mark.parametrize(("under_way", "shards"), [(1, 8), (2, 8), (4, 16), (9, 36), (20, 50)])
+def test_there_are_a_few_shards_for_each_request_under_way(under_way: int, shards: int) -> None:
+    assert count_for(1_000_000, under_way, 50, 2_000) == shards
 
 
 def test_only_a_large_difference_is_worth_the_draining() -> None:

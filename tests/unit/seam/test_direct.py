@@ -89,3 +89,29 @@ def test_the_last_tick_is_within_the_open_one_though_an_idle_lane_is_ahead() -> 
     loop.stop()
     told = loop.told()["north", "shop"]
     assert told[-1] == (999, 2.0)
+
+
+def test_ticks_of_years_without_spans_cost_a_turn_and_are_counted_as_skipped() -> None:
+    years_ms = 3 * 365 * 24 * 3_600_000
+    loop = Loop(started_ms=years_ms)
+    loop.assign(0)
+    loop.turn(incoming(0, time_ms=200))
+    loop.turn()
+    first_ms, last_ms = (loop.told()["north", "shop"][place][0] for place in (1, -1))
+    max_age_ms = 3_600_000
+    assert years_ms - max_age_ms - 60_000 < first_ms <= last_ms <= years_ms
+    assert loop.own("spanmill_ticks_skipped_total") == first_ms // 1_000 - 1
+
+
+def test_at_the_end_the_ticks_of_years_that_no_sink_took_are_passed_over_at_once() -> None:
+    years_ms = 3 * 365 * 24 * 3_600_000
+    loop = Loop(started_ms=years_ms)
+    loop.assign(0)
+    loop.sender.blocked = "main"
+    loop.turn(incoming(0, time_ms=200))
+    loop.sender.blocked = None
+    loop.stop()
+    (_, zero), (last_ms, value) = loop.told()["north", "shop"]
+    assert (zero, value) == (0.0, 1.0)
+    assert years_ms - 60_000 < last_ms <= years_ms
+    assert loop.own("spanmill_ticks_skipped_total") == 0

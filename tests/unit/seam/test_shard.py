@@ -182,6 +182,31 @@ def test_ticks_that_are_too_old_are_folded_into_the_first_that_is_not() -> None:
     }
 
 
+def test_to_leave_out_old_ticks_without_deltas_changes_nothing_of_what_is_told() -> None:
+    log = [
+        deltas(1_000, frame([Row("north", "a")])),
+        progress(0),
+        deltas(90_000, frame([Row("north", "b")])),
+        progress(100_500),
+    ]
+    told, waited = [], []
+    for skips in (False, True):
+        owner = shard()
+        for offset, record in enumerate(log):
+            owner.take(record.key, record.value, offset)
+        waited.append(owner.waiting)
+        found = []
+        while not owner.is_complete:
+            if skips:
+                owner.skip_empty(95_000)
+            found.append(owner.tell(95_000))
+        told.append([each for each in found if each])
+    assert waited == [100, 100]
+    assert list(map(len, told)) == [100, 2 + len(range(95, 101))]
+    assert samples(told[0]) == samples(told[1])
+    assert samples(told[0])
+
+
 def test_lanes_that_come_later_are_waited_for() -> None:
     owner = shard()
     list(read(owner, [progress(0, of=1), progress(500, of=1)]))
