@@ -9,9 +9,10 @@ from __future__ import annotations
 import argparse
 import gc
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from cProfile import Profile
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pstats import Stats
 from statistics import median
@@ -23,15 +24,19 @@ import orjson
 
 from benchmarks.machine import peak_rss_bytes, pin_to_one_core, reset_peak_rss, rss_bytes
 from benchmarks.state import SERIES_OF_LABEL_SET, TENANT, frames
+from consumer.page.traffic import Traffic
 from consumer.registry import Registry, RegistrySettings
 from consumer.remote_write.encode import encode
 from consumer.remote_write.request import Limits
-from consumer.remote_write.series import Tick
+from consumer.remote_write.resharding import START
+from consumer.remote_write.series import SeriesBlock, Tick
+from consumer.remote_write.shards import count_for, cut
 
 SERIES, ROUNDS = 1_000_000, 5
 TICKS_OF_AN_HOUR = 240
 INTERVAL_MS, STALE_MS = 15_000, 300_000
 LIMITS = Limits(samples=2_000, size_bytes=3 << 20)
+MOST_SHARDS = 50
 """The defaults of remote write."""
 
 CHURN = 0.05
@@ -55,12 +60,32 @@ def fold(registry: Registry, first: int, label_sets: int, time_ms: int) -> None:
         registry.fold([frame], time_ms)
 
 
-def write(tick: Tick) -> tuple[int, int]:
-    """Encode and compress ``tick`` as a sender would: samples, and bytes of its requests."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the requests of a tick hold: samples, exemplars beside them, and bytes."""
+
+    samples: int
+    exemplars: int
+    size_bytes: int
+
+
+def hand_over(tick: Tick, traffic: Traffic) -> Sequence[Sequence[SeriesBlock]]:
+    """What the loop does with a tick when it is collected: for the page, and for the senders."""
+    traffic.take(tick)
     blocks = tick.tenants.get(TENANT, ())
-    requests = encode(blocks, tick.time_ms, LIMITS, lambda *_: None)
-    sizes = [(request.samples, len(request.body)) for request in requests]
-    return sum(samples for samples, _ in sizes), sum(size for _, size in sizes)
+    samples = sum(map(len, blocks))
+    shards = count_for(samples, START, MOST_SHARDS, LIMITS.samples)
+    return list(cut(blocks, shards).values())
+
+
+def write(shards: Sequence[Sequence[SeriesBlock]], time_ms: int) -> Written:
+    """Encode and compress as senders would."""
+    requests = [
+        (request.samples, request.exemplars, len(request.body))
+        for blocks in shards
+        for request in encode(blocks, time_ms, LIMITS, lambda *_: None)
+    ]
+    return Written(*map(sum, zip(*requests, strict=True)) if requests else (0, 0, 0))
 
 
 def hold(series: int, ticks: int) -> Figures:
@@ -76,17 +101,22 @@ def hold(series: int, ticks: int) -> Figures:
     active = registry.active_series().total()
     time_ms = START_MS + INTERVAL_MS
     longest_s = _longest_pause_s(registry, time_ms)
-    collected, written, samples, size = [], [], 0, 0
+    traffic = Traffic()
+    collected, handed_over, written, last = [], [], [], Written(0, 0, 0)
     for _ in range(ticks):
         fold(registry, 0, label_sets, time_ms)
         time_ms += INTERVAL_MS
         began = process_time()
         tick = registry.collect(time_ms)
-        after = process_time()
-        samples, size = write(tick)
-        collected.append(after - began)
-        written.append(process_time() - after)
+        collected_at = process_time()
+        shards = hand_over(tick, traffic)
         del tick
+        handed_over_at = process_time()
+        last = write(shards, time_ms)
+        collected.append(collected_at - began)
+        handed_over.append(handed_over_at - collected_at)
+        written.append(process_time() - handed_over_at)
+        del shards
     fold(registry, 0, label_sets, time_ms)
     longest_s = max(longest_s, _longest_pause_s(registry, time_ms + INTERVAL_MS))
     gc.collect()
@@ -95,21 +125,26 @@ def hold(series: int, ticks: int) -> Figures:
         "bytes_per_series": held / active,
         "bytes_per_series_after_ticks": (rss_bytes() - before) / active,
         "bytes_per_series_at_peak": (peak_rss_bytes() - before) / active,
-        "collect_microseconds_per_sample": median(collected) / samples * 1e6,
-        "write_microseconds_per_sample": median(written) / samples * 1e6,
-        "microseconds_per_sample": median(map(sum, zip(collected, written, strict=True)))
-        / samples
+        "collect_microseconds_per_sample": median(collected) / last.samples * 1e6,
+        "hand_over_microseconds_per_sample": median(handed_over) / last.samples * 1e6,
+        "write_microseconds_per_sample": median(written) / last.samples * 1e6,
+        "microseconds_per_sample": median(
+            map(sum, zip(collected, handed_over, written, strict=True))
+        )
+        / last.samples
         * 1e6,
-        "bytes_per_sample": size / samples,
+        "exemplars": last.exemplars,
+        "bytes_per_sample": last.size_bytes / last.samples,
         "longest_pause_seconds": longest_s,
     }
 
 
 def _longest_pause_s(registry: Registry, time_ms: int) -> float:
     """Longest time between two turns of a loop that collects while another thread writes."""
+    traffic = Traffic()
     last = perf_counter()
-    tick = registry.collect(time_ms)
-    writer = Thread(target=write, args=(tick,))
+    shards = hand_over(registry.collect(time_ms), traffic)
+    writer = Thread(target=write, args=(shards, time_ms))
     writer.start()
     longest = perf_counter() - last
     while writer.is_alive():
@@ -133,12 +168,12 @@ def churn(series: int, ticks: int) -> Figures:
 def _run(series: int, ticks: int, *, churn: float) -> Figures:
     """Memory after the first quarter of ``ticks``, and how much more it is in the end."""
     label_sets = series // SERIES_OF_LABEL_SET
-    registry = new_registry()
+    registry, traffic = new_registry(), Traffic()
     time_ms, first, early, samples = START_MS, 0, 0, 0
     for number in range(ticks):
         fold(registry, first, label_sets, time_ms)
         time_ms += INTERVAL_MS
-        samples, _ = write(registry.collect(time_ms))
+        samples = write(hand_over(registry.collect(time_ms), traffic), time_ms).samples
         first += int(churn * label_sets)
         if number == max(1, ticks // 4) - 1:
             gc.collect()
