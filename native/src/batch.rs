@@ -2,14 +2,18 @@
 
 use crate::columns::{KeyColumns, Records, Resources, Spans};
 use crate::dictionary::{ABSENT, Dictionary};
+use crate::faults::{Failure, fault, malformed};
 use crate::measure::measure;
 use crate::normalise::normalise;
 use crate::schema::{ENTITY_REF, RESOURCE, SCOPE, SPAN};
-use crate::shape::{count_spans, most_spans};
+use crate::shape::most_spans;
 use crate::span::{self, Extras, Span};
 use crate::value::{attribute, text, typed_text};
 use crate::wanted::Wanted;
-use crate::wire::{MAX_DEPTH, Malformed, Reader, Result};
+use crate::wire::{MAX_DEPTH, Reader, Result};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 
 /// Rows of a table that stay allocated for the next batch: some 30 MB of spans.
 const MOST_ROWS: usize = 1 << 18;
@@ -30,20 +34,6 @@ pub struct Projection {
     pub links: bool,
     /// Records are Tempo's `PushBytesRequest`.
     pub push_bytes: bool,
-}
-
-/// A record, or one trace of a `PushBytesRequest`: nothing of it is in the batch.
-pub struct Failure {
-    pub record: usize,
-    pub trace: Option<usize>,
-    pub size_bytes: usize,
-    pub fault: Fault,
-}
-
-/// Why it cannot be decoded.
-pub enum Fault {
-    Malformed { offset: usize, what: &'static str },
-    TooManySpans,
 }
 
 /// All tables of one batch. Its buffers serve the next one, and so do the codes of its texts.
@@ -72,6 +62,19 @@ struct Values<'a> {
     resource: Vec<Option<&'a [u8]>>,
     all: Vec<(&'a [u8], &'a [u8])>,
     span: Extras<'a>,
+    /// The rows of resources that were read, by their bytes: most come again and again.
+    known: HashMap<&'a [u8], usize, RandomState>,
+}
+
+impl Values<'_> {
+    fn new(projection: &Projection) -> Self {
+        Values {
+            resource: vec![None; projection.resource_keys.slots()],
+            all: Vec::new(),
+            span: Extras::new(&projection.span_keys, projection.links),
+            known: HashMap::default(),
+        }
+    }
 }
 
 impl Batch {
@@ -91,11 +94,7 @@ impl Batch {
     /// Replace what the batch holds by what is in `records`.
     pub fn read(&mut self, records: &[&[u8]]) {
         self.clear();
-        let mut values = Values {
-            resource: vec![None; self.projection.resource_keys.slots()],
-            all: Vec::new(),
-            span: Extras::new(&self.projection.span_keys, self.projection.links),
-        };
+        let mut values = Values::new(&self.projection);
         for (index, record) in records.iter().enumerate() {
             let before = self.spans.rows();
             let skip = if self.projection.push_bytes {
@@ -145,6 +144,7 @@ impl Batch {
         let (mark, failures) = (self.mark(), self.failures.len());
         self.push_parts(record, bytes, values).unwrap_or_else(|error| {
             self.truncate(mark);
+            values.known.clear();
             self.failures.truncate(failures);
             let fault = malformed(bytes, error);
             self.failures.push(Failure { record, trace: None, size_bytes: bytes.len(), fault });
@@ -185,6 +185,7 @@ impl Batch {
         self.most_spans = mark.spans + most_spans(size_bytes);
         if let Err(error) = self.traces(record as u32, bytes, values) {
             self.truncate(mark);
+            values.known.clear();
             let fault = fault(bytes, error);
             self.failures.push(Failure { record, trace, size_bytes, fault });
         }
@@ -209,31 +210,37 @@ impl Batch {
 
     /// Add the resource of these `ResourceSpans`, wherever it stands in them.
     fn resource<'a>(&mut self, bytes: &'a [u8], values: &mut Values<'a>) -> Result<()> {
-        values.resource.fill(None);
-        values.all.clear();
-        let mut parts: Vec<&[u8]> = Vec::new();
-        let mut merged = false;
+        let (mut first, mut others): (Option<&[u8]>, Vec<&[u8]>) = (None, Vec::new());
         let mut reader = Reader::new(bytes);
         while !reader.is_empty() {
             match reader.tag()? {
-                0x0a => {
-                    let part = reader.bytes()?;
-                    merged |= read_resource(part, &self.projection, values)?;
-                    parts.push(part);
-                }
+                0x0a if first.is_none() => first = Some(reader.bytes()?),
+                0x0a => others.push(reader.bytes()?),
                 other => reader.skip(other, MAX_DEPTH - 1)?,
             }
         }
+        if let Some(known) = first.filter(|_| others.is_empty())
+            && let Some(&row) = values.known.get(known)
+        {
+            self.resources.repeat(row);
+            return Ok(());
+        }
+        values.resource.fill(None);
+        values.all.clear();
+        let mut merged = false;
+        for part in first.iter().chain(&others) {
+            merged |= read_resource(part, &self.projection, values)?;
+        }
         if !merged {
+            if let Some(new) = first.filter(|_| others.is_empty()) {
+                values.known.insert(new, self.resources.rows());
+            }
             return self.push_resource(values);
         }
         let mut normal = Vec::new();
+        let parts: Vec<&[u8]> = first.into_iter().chain(others).collect();
         normalise(&RESOURCE, &parts, &mut normal)?;
-        let mut values = Values {
-            resource: vec![None; values.resource.len()],
-            all: Vec::new(),
-            span: Extras { values: Vec::new(), links: None },
-        };
+        let mut values = Values::new(&self.projection);
         read_resource(&normal, &self.projection, &mut values)?;
         self.push_resource(&values)
     }
@@ -311,22 +318,6 @@ impl Batch {
         }
         self.spans.push(span);
         Ok(())
-    }
-}
-
-fn malformed(bytes: &[u8], error: Malformed) -> Fault {
-    let offset = error.address.saturating_sub(bytes.as_ptr() as usize);
-    Fault::Malformed { offset, what: error.what }
-}
-
-/// What is wrong with a `TracesData` that could not be read. What nests around its spans
-/// counts first, then their number, then what is in them, as in the Python twin.
-#[cold]
-fn fault(bytes: &[u8], error: Malformed) -> Fault {
-    match count_spans(bytes) {
-        Err(outer) => malformed(bytes, outer),
-        Ok(count) if count > most_spans(bytes.len()) => Fault::TooManySpans,
-        Ok(_) => malformed(bytes, error),
     }
 }
 

@@ -38,6 +38,17 @@ impl Resources {
         self.all_offsets.capacity().max(self.all_keys.capacity())
     }
 
+    /// One more resource, with the attributes of that in `row`.
+    pub fn repeat(&mut self, row: usize) {
+        for column in self.attributes.iter_mut().chain(&mut self.typed) {
+            column.push(column[row]);
+        }
+        let pairs = self.all_offsets[row] as usize..self.all_offsets[row + 1] as usize;
+        self.all_keys.extend_from_within(pairs.clone());
+        self.all_values.extend_from_within(pairs);
+        self.end_row();
+    }
+
     /// The attributes of one more resource are complete.
     pub fn end_row(&mut self) {
         self.all_offsets.push(self.all_keys.len() as i64);

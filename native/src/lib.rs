@@ -9,6 +9,7 @@ pub mod adding;
 pub mod batch;
 pub mod columns;
 pub mod dictionary;
+pub mod faults;
 pub mod grouping;
 pub mod ids;
 pub mod measure;

@@ -4,9 +4,10 @@ use bytemuck::{NoUninit, cast_slice};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
-use crate::batch::{self, Batch, Failure, Projection};
+use crate::batch::{Batch, Projection};
 use crate::columns::KeyColumns;
 use crate::dictionary::Dictionary;
+use crate::faults::{self, Failure};
 use crate::python_series::{Fragments, write_series};
 use crate::python_tables::{SlotIndex, add_rows, greatest, group, observe};
 use crate::wanted::Wanted;
@@ -117,8 +118,8 @@ impl Fault {
 
 fn detail(failure: &Failure) -> Detail {
     match failure.fault {
-        batch::Fault::Malformed { offset, what } => (failure.size_bytes, offset, Some(what)),
-        batch::Fault::TooManySpans => (failure.size_bytes, 0, None),
+        faults::Fault::Malformed { offset, what } => (failure.size_bytes, offset, Some(what)),
+        faults::Fault::TooManySpans => (failure.size_bytes, 0, None),
     }
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -359,6 +360,28 @@ def test_batches_of_one_decoder_have_codes_of_their_own_texts(decode: Decode) ->
         assert known == len(batch.strings.valid)
         assert batch.name.max(initial=0) < known
         assert "lost" not in batch.strings.text[:known]
+
+
+def test_a_resource_that_comes_again_has_its_attributes_again(decode: Decode) -> None:
+    one = otlp.resource_spans([otlp.span("a")], service="one", resource={"k": "v", "n": 1})
+    other = otlp.resource_spans([otlp.span("b")], service="two", resource={"k": "w"})
+    broken = otlp.record(other, one)[:-1]
+    decoded = decode(
+        *(otlp.record(one), broken, otlp.record(other, one), otlp.record(other)),
+        resource_keys=("k",),
+        typed_resource_keys=("n",),
+        all_resource_attributes=True,
+    )
+    assert [failure.record for failure in decoded.failures] == [1]
+    batch, table = decoded.batch, decoded.batch.resources
+    assert table.record.tolist() == [0, 2, 2, 3]
+    assert texts(batch, table.service) == ["one", "two", "one", "two"]
+    assert texts(batch, table.attributes["k"]) == ["v", "w", "v", "w"]
+    assert texts(batch, table.typed["n"]) == ["i1", None, "i1", None]
+    told = list(zip(texts(batch, table.all_keys), texts(batch, table.all_values), strict=True))
+    of_rows = [told[start:end] for start, end in pairwise(table.all_offsets.tolist())]
+    assert of_rows[0] == of_rows[2] == [("service.name", "one"), ("k", "v"), ("n", "1")]
+    assert of_rows[1] == of_rows[3] == [("service.name", "two"), ("k", "w")]
 
 
 def test_texts_that_become_too_many_are_forgotten_without_harm(decode: Decode) -> None:
