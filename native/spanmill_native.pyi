@@ -218,16 +218,21 @@ class Fragments:
 def write_series(
     rows: int,
     parts: Sequence[bytes | tuple[Fragments, Buffer]],
-    samples: tuple[int, Buffer, Buffer] | None,
-    tails: Sequence[bytes] | None,
-    exemplars: tuple[Buffer, Buffer, Buffer, Sequence[tuple[bytes, Buffer]]] | None,
+    samples: tuple[int, Buffer, Buffer | None, Buffer | None] | None,
+    rest: tuple[
+        Sequence[bytes] | None,
+        tuple[Buffer, Buffer, Buffer, Sequence[tuple[bytes, Buffer]]] | None,
+    ],
+    framing: tuple[int, int | None, bytes],
 ) -> tuple[bytes, bytes]:
-    """Write ``rows`` fields `WriteRequest.timeseries`; where each ends (int64).
+    """Write ``rows`` fields with the first tag of ``framing``; where each ends (int64).
 
-    Each has its ``parts``, the same bytes for all or those of a code (uint32), then its
-    samples, its tail, and its exemplars. ``samples``: a time in ms, the bits of the values
-    (uint64), and the time of a zero sample before it (int64, the least number for none).
-    ``exemplars``: the row of each (int64, ascending), the bits of its value (uint64), its time
-    in ms (int64), and its labels: what comes before, then numbers (uint64, equally many for
-    each) in hexadecimal. Raises :class:`ValueError` for columns that do not fit.
+    Each has its ``parts``, the same bytes for all or those of a code (uint32), in a field of
+    its own if ``framing`` has a tag for that; then its samples, the ``rest`` (a tail of each,
+    and exemplars), and what ends ``framing``. ``samples``: a time in ms, the bits of the
+    values (uint64), the time of a zero sample before it (int64, the least number for none),
+    and since when it counts (int64, 0 for none). Exemplars: the row of each (int64,
+    ascending), the bits of its value (uint64), its time in ms (int64), and its labels: what
+    comes before, then numbers (uint64, equally many for each) in hexadecimal. Raises
+    :class:`ValueError` for columns that do not fit.
     """

@@ -36,7 +36,6 @@ from consumer.remote_write.time_series import (
     Writer,
     fastest_writer,
     sample_field,
-    sample_fields,
 )
 
 STALE_NAN_BITS = 0x7FF0000000000002
@@ -142,7 +141,7 @@ def _tails(
         tails[row] = _zero(block, row, int(zero_ms[row]))
     if told is _Told.ZEROS:
         return tails
-    return list(map(add, tails, samples_of(block, time_ms, HISTOGRAM)))
+    return list(map(add, tails, histogram_fields(block, time_ms, HISTOGRAM)))
 
 
 def _zero(block: SeriesBlock, row: int, start_ms: int) -> bytes:
@@ -288,17 +287,16 @@ def bits_of(block: SeriesBlock) -> NDArray[np.uint64]:
     return bits
 
 
-def samples_of(
-    block: SeriesBlock, time_ms: int, histogram_tag: bytes, starts: Sequence[int] = ()
+def histogram_fields(
+    block: SeriesBlock, time_ms: int, tag: bytes, starts: Sequence[int] = ()
 ) -> list[bytes]:
-    """The Sample field of each series, or its Histogram with the one of ``starts``, if not 0."""
-    if block.histograms is None:
-        return sample_fields(bits_of(block), time_ms)
+    """The Histogram field of each native histogram of ``block``; ``starts`` are of 2.0."""
+    assert block.histograms is not None
     fields = []
     for row, ended in enumerate(block.ended.tolist()):
         one = block.histograms.cut(slice(row, row + 1))
         start_ms = (starts[row] or None) if starts else None
-        fields.append(histogram_field(histogram_tag, one, time_ms, ended=ended, start_ms=start_ms))
+        fields.append(histogram_field(tag, one, time_ms, ended=ended, start_ms=start_ms))
     return fields
 
 

@@ -16,12 +16,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import snappy
+from numpy.typing import NDArray
 
-from consumer.remote_write.encode import encode, float_bits, samples_of
+from consumer.remote_write.encode import bits_of, encode, float_bits, histogram_fields
 from consumer.remote_write.labels import Headers, LabelEncoder, series_text
 from consumer.remote_write.request import Dropped, EncodedRequest, Limits, Message
 from consumer.remote_write.series import Exemplars, MetricType, SeriesBlock, halves, hex_texts
-from consumer.remote_write.time_series import INT64, exemplar_field, sample_values, varint
+from consumer.remote_write.time_series import (
+    INT64,
+    Framing,
+    Samples,
+    Series,
+    exemplar_field,
+    fastest_writer,
+    float_bytes,
+    varint,
+)
 
 _SYMBOL = b"\x22"
 _TIME_SERIES = b"\x2a"
@@ -114,18 +124,21 @@ class _Pieces:
 
     def request(self, dropped: Dropped) -> tuple[EncodedRequest, int]:
         """The request and its size before compression."""
-        symbols = _Symbols()
-        labels = LabelEncoder(symbols.label)
-        series = [
-            each for block in self.blocks for each in self._series(block, symbols, labels, dropped)
-        ]
-        content = symbols.encoded() + b"".join(series)
+        symbols, writer = _Symbols(), fastest_writer()
+        labels = LabelEncoder(symbols.label, writer.new_fragments)
+        contents, series = [], 0
+        for block in self.blocks:
+            made = self._series(block, symbols, labels, dropped)
+            if made is not None:
+                contents.append(writer.write(made)[0])
+                series += made.rows
+        content = symbols.encoded() + b"".join(contents)
         body = snappy.compress(content)
         native = sum(len(block) for block in self.blocks if block.histograms is not None)
         request = EncodedRequest(
             body,
-            len(series),
-            len(series),
+            series,
+            series,
             Message.V2,
             histograms=native,
             exemplars=sum(len(block.exemplars or ()) for block in self.blocks),
@@ -135,32 +148,51 @@ class _Pieces:
 
     def _series(
         self, block: SeriesBlock, symbols: _Symbols, encoder: LabelEncoder, dropped: Dropped
-    ) -> Iterator[bytes]:
+    ) -> Series | None:
+        """What the series of ``block`` are made of; ``None`` if none of them can be sent."""
         metadata = _metadata(block, symbols)
-        refs, invalid = encoder.encode(block)
-        exemplars = {} if block.exemplars is None else _exemplars(block.exemplars, symbols)
+        parts, invalid = encoder.parts(block)
         for reason in invalid.values():
             dropped(reason, 1)
-        for row, (labels, sample) in enumerate(zip(refs, self._samples(block), strict=True)):
-            if row not in invalid:
-                content = symbols.refs[len(labels)] + labels + sample
-                content += exemplars.get(row, b"") + metadata
-                yield symbols.headers[len(content)] + content
+        if invalid:
+            block = block.cut(np.setdiff1d(np.arange(len(block)), list(invalid)))
+            if not len(block):
+                return None
+            parts, _ = encoder.parts(block)
+        framing = Framing(_TIME_SERIES, _LABELS_REFS, metadata)
+        tails = self._tails(block, symbols)
+        return Series(len(block), parts, self._samples(block), tails, framing=framing)
 
-    def _samples(self, block: SeriesBlock) -> list[bytes]:
-        """What each series tells, with its beginning."""
-        time_ms = self.encoding.time_ms
+    def _starts(self, block: SeriesBlock) -> NDArray[np.int64]:
+        """Since when each series counts (int64[n]), 0 where that is not told."""
         if block.type is MetricType.GAUGE:
-            return samples_of(block, time_ms, _HISTOGRAM)
-        starts = np.where((block.start_ms < time_ms) & ~block.ended, block.start_ms, 0).tolist()
-        if self.encoding.created_timestamp:
-            created = _Created()
-            samples = samples_of(block, time_ms, _HISTOGRAM)
-            return [sample + created[at] for sample, at in zip(samples, starts, strict=True)]
+            return np.zeros(len(block), np.int64)
+        is_told = (block.start_ms < self.encoding.time_ms) & ~block.ended
+        return np.where(is_told, block.start_ms, 0)
+
+    def _samples(self, block: SeriesBlock) -> Samples | None:
         if block.histograms is not None:
-            return samples_of(block, time_ms, _HISTOGRAM, starts)
-        samples = samples_of(block, time_ms, _HISTOGRAM)
-        return _started(samples, starts)
+            return None
+        starts = None if self.encoding.created_timestamp else self._starts(block)
+        return Samples(self.encoding.time_ms, bits_of(block), start_ms=starts)
+
+    def _tails(self, block: SeriesBlock, symbols: _Symbols) -> list[bytes] | None:
+        """Native histograms, the beginnings that older drafts had here, and exemplars."""
+        is_created = self.encoding.created_timestamp
+        if block.histograms is None and block.exemplars is None and not is_created:
+            return None
+        starts = self._starts(block).tolist()
+        tails = [b""] * len(block)
+        if block.histograms is not None:
+            of_histograms = () if is_created else starts
+            tails = histogram_fields(block, self.encoding.time_ms, _HISTOGRAM, of_histograms)
+        if is_created:
+            created = _Created()
+            tails = [tail + created[start] for tail, start in zip(tails, starts, strict=True)]
+        if block.exemplars is not None:
+            for row, field in _exemplars(block.exemplars, symbols):
+                tails[row] += field
+        return tails
 
 
 class _Created(dict[int, bytes]):
@@ -171,27 +203,12 @@ class _Created(dict[int, bytes]):
         return field
 
 
-def _started(samples: Sequence[bytes], starts: Sequence[int]) -> list[bytes]:
-    """``samples``, which are equally long, with Sample.start_timestamp where it is not 0.
-
-    A sample's field is its tag, one byte of length and so many bytes.
-    """
-    size = samples[0][1] if samples else 0
-    ends = {start: b"\x18" + varint(start & INT64) if start else b"" for start in set(starts)}
-    heads = {start: b"\x12" + varint(size + len(end)) for start, end in ends.items()}
-    return [
-        heads[start] + sample[2:] + ends[start]
-        for sample, start in zip(samples, starts, strict=True)
-    ]
-
-
 class _Symbols:
     """The texts of a request, each once, numbered in the order they were asked for."""
 
     def __init__(self) -> None:
         self._numbers: dict[bytes, int] = {b"": 0}
         self.refs = Headers(_LABELS_REFS)
-        self.headers = Headers(_TIME_SERIES)
 
     def label(self, name: str, value: bytes) -> bytes:
         """The two references of a label."""
@@ -206,22 +223,19 @@ class _Symbols:
         return b"".join(_SYMBOL + varint(len(text)) + text for text in self._numbers)
 
 
-def _exemplars(exemplars: Exemplars, symbols: _Symbols) -> dict[int, bytes]:
-    """TimeSeries.exemplars of each row that has any."""
-    fields: dict[int, bytes] = {}
+def _exemplars(exemplars: Exemplars, symbols: _Symbols) -> Iterator[tuple[int, bytes]]:
+    """(row, TimeSeries.exemplars) of each."""
     ids = exemplars.ids()
     names = [name.encode() for name, _ in ids]
     labels = zip(*(hex_texts(numbers) for _, numbers in ids), strict=True)
-    values = sample_values(float_bits(exemplars.value))
+    values = float_bytes(float_bits(exemplars.value))
     columns = (exemplars.row.tolist(), labels, values, exemplars.time_ms.tolist())
     for row, texts, value, time_ms in zip(*columns, strict=True):
         refs = b"".join(
             symbols.reference(name) + symbols.reference(text.encode())
             for name, text in zip(names, texts, strict=True)
         )
-        field = exemplar_field(_EXEMPLAR, symbols.refs[len(refs)] + refs, value, time_ms)
-        fields[row] = fields.get(row, b"") + field
-    return fields
+        yield row, exemplar_field(_EXEMPLAR, symbols.refs[len(refs)] + refs, value, time_ms)
 
 
 def _metadata(block: SeriesBlock, symbols: _Symbols) -> bytes:

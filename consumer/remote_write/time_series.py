@@ -1,4 +1,4 @@
-"""Fields `WriteRequest.timeseries` out of fragments, codes and samples.
+"""Series of remote write 1.0 and 2.0 out of fragments, codes and samples.
 
 `native/src/series.rs` is the twin of what is here in Python; the contract tests hold the two
 together.
@@ -27,9 +27,6 @@ NO_ZERO = np.iinfo(np.int64).min
 
 _SMALL = [bytes([number]) for number in range(0x80)]
 """Varints of one byte."""
-
-_TIME_SERIES = b"\x0a"
-"""The tag of WriteRequest.timeseries."""
 
 _EXEMPLAR = b"\x1a"
 """The tag of TimeSeries.exemplars."""
@@ -91,12 +88,27 @@ class Samples:
     """A sample of each of ``n`` series at one time, and perhaps a zero sample before it.
 
     ``bits`` (uint64[n]) are those of the values; ``zero_ms`` (int64[n]) is the time of the
-    zero sample, or :data:`NO_ZERO`.
+    zero sample, or :data:`NO_ZERO`. ``start_ms`` (int64[n]) says since when the series
+    counts (2.0), 0 where that is not told.
     """
 
     time_ms: int
     bits: NDArray[np.uint64]
-    zero_ms: NDArray[np.int64]
+    zero_ms: NDArray[np.int64] | None = None
+    start_ms: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """The tag of a series, that of its labels if they are a field, and what ends it."""
+
+    series: bytes
+    labels: bytes = b""
+    end: bytes = b""
+
+
+V1 = Framing(b"\x0a")
+"""WriteRequest.timeseries, whose labels are fields one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +134,7 @@ class Series:
     samples: Samples | None = None
     tails: Sequence[bytes] | None = None
     exemplars: ExemplarFields | None = None
+    framing: Framing = V1
 
 
 Written: TypeAlias = tuple[bytes, NDArray[np.int64]]
@@ -130,15 +143,19 @@ Written: TypeAlias = tuple[bytes, NDArray[np.int64]]
 
 def write_in_python(series: Series) -> Written:
     """The bytes of ``series``, whose fragments are :class:`PythonFragments`."""
+    framing = series.framing
     columns: list[Sequence[bytes]] = [joined(series.parts, series.rows)]
+    if framing.labels:
+        columns = [[framing.labels + varint(len(each)) + each for each in columns[0]]]
     if series.samples is not None:
         columns.append(_sample_column(series.samples))
     if series.tails is not None:
         columns.append(series.tails)
     if series.exemplars is not None:
         columns.append(_exemplar_column(series.exemplars, series.rows))
+    columns.append([framing.end] * series.rows)
     contents = map(b"".join, zip(*columns, strict=True))
-    written = [_TIME_SERIES + varint(len(content)) + content for content in contents]
+    written = [framing.series + varint(len(content)) + content for content in contents]
     return b"".join(written), np.cumsum([len(each) for each in written], dtype=np.int64)
 
 
@@ -154,11 +171,14 @@ def write_natively(series: Series) -> Written:
     import spanmill_native  # noqa: PLC0415  may not be built
 
     parts = [each if isinstance(each, bytes) else _native_part(*each) for each in series.parts]
-    samples = series.samples
-    given = None if samples is None else (samples.time_ms, samples.bits, samples.zero_ms)
-    told = series.exemplars
+    samples, told, framing = series.samples, series.exemplars, series.framing
+    given = None
+    if samples is not None:
+        given = (samples.time_ms, samples.bits, samples.zero_ms, samples.start_ms)
     exemplars = None if told is None else (told.row, told.bits, told.time_ms, told.labels)
-    content, ends = spanmill_native.write_series(series.rows, parts, given, series.tails, exemplars)
+    tags = (framing.series[0], framing.labels[0] if framing.labels else None, framing.end)
+    rest = (series.tails, exemplars)
+    content, ends = spanmill_native.write_series(series.rows, parts, given, rest, tags)
     return content, np.frombuffer(ends, np.int64)
 
 
@@ -179,26 +199,29 @@ def fastest_writer() -> Writer:
     return NATIVE if is_native() else PYTHON
 
 
-def sample_fields(bits: NDArray[np.uint64], time_ms: int) -> list[bytes]:
-    """TimeSeries.samples for the bits of each value."""
-    template = sample_field(bytes(8), time_ms)
-    fields = np.empty((len(bits), len(template)), dtype=np.uint8)
-    fields[:] = np.frombuffer(template, dtype=np.uint8)
-    fields[:, 3:11] = np.ascontiguousarray(bits, "<u8").view(np.uint8).reshape(-1, 8)
-    samples: list[bytes] = fields.view(f"V{len(template)}").ravel().tolist()
-    return samples
+def sample_fields(samples: Samples) -> list[bytes]:
+    """TimeSeries.samples without zero samples."""
+    values, time_ms = float_bytes(samples.bits), samples.time_ms
+    if samples.start_ms is None:
+        return [sample_field(value, time_ms) for value in values]
+    starts = samples.start_ms.tolist()
+    ends = {start: b"\x18" + varint(start & INT64) if start else b"" for start in set(starts)}
+    return [
+        sample_field(value, time_ms, ends[start])
+        for value, start in zip(values, starts, strict=True)
+    ]
 
 
-def sample_values(bits: NDArray[np.uint64]) -> list[bytes]:
+def float_bytes(bits: NDArray[np.uint64]) -> list[bytes]:
     """Each of ``bits`` as the eight bytes of a double."""
     values: list[bytes] = np.ascontiguousarray(bits, "<u8").view("V8").tolist()
     return values
 
 
 def sample_field(value: bytes, time_ms: int, more: bytes = b"") -> bytes:
-    """TimeSeries.samples with a value of eight bytes, which begins at byte 3.
+    """TimeSeries.samples with a value of eight bytes; ``more`` holds other fields.
 
-    Fields 1 and 2 of a Sample are the same in 2.0; ``more`` holds its others.
+    Fields 1 and 2 of a Sample are the same in 2.0.
     """
     sample = b"\x09" + value + b"\x10" + varint(time_ms & INT64) + more
     return b"\x12" + varint(len(sample)) + sample
@@ -234,9 +257,10 @@ def _column(part: Part, rows: int) -> Sequence[bytes]:
 
 
 def _sample_column(samples: Samples) -> list[bytes]:
-    fields = sample_fields(samples.bits, samples.time_ms)
-    for row in np.flatnonzero(samples.zero_ms != NO_ZERO).tolist():
-        fields[row] = sample_field(bytes(8), int(samples.zero_ms[row])) + fields[row]
+    fields = sample_fields(samples)
+    if samples.zero_ms is not None:
+        for row in np.flatnonzero(samples.zero_ms != NO_ZERO).tolist():
+            fields[row] = sample_field(bytes(8), int(samples.zero_ms[row])) + fields[row]
     return fields
 
 
@@ -245,7 +269,7 @@ def _exemplar_column(exemplars: ExemplarFields, rows: int) -> list[bytes]:
     labels = [
         [head + text.encode() for text in hex_texts(numbers)] for head, numbers in exemplars.labels
     ]
-    values = sample_values(exemplars.bits)
+    values = float_bytes(exemplars.bits)
     columns = (exemplars.row.tolist(), map(b"".join, zip(*labels, strict=True)), values)
     for row, of, value, time_ms in zip(*columns, exemplars.time_ms.tolist(), strict=True):
         fields[row] += exemplar_field(_EXEMPLAR, of, value, time_ms)

@@ -6,7 +6,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::series::{self, Exemplars, Id, Part, Samples, Series};
+use crate::series::{self, Exemplars, Framing, Id, Part, Samples, Series};
 
 #[pyclass]
 pub struct Fragments {
@@ -46,11 +46,45 @@ pub enum GivenPart<'py> {
     Each(Bound<'py, Fragments>, PyBuffer<u32>),
 }
 
-/// Time in ms, the bits of each value, the time of each zero sample.
-type GivenSamples = (i64, PyBuffer<u64>, PyBuffer<i64>);
+/// Time in ms, the bits of each value, the times of zero samples and since when series count.
+type GivenSamples = (i64, PyBuffer<u64>, Option<PyBuffer<i64>>, Option<PyBuffer<i64>>);
+
+/// The tag of a series, that of its labels, and what ends it.
+type GivenFraming<'py> = (u8, Option<u8>, Bound<'py, PyBytes>);
+
+/// Columns of samples.
+struct SampleColumns {
+    time_ms: i64,
+    bits: Vec<u64>,
+    zero_ms: Option<Vec<i64>>,
+    start_ms: Option<Vec<i64>>,
+}
+
+impl SampleColumns {
+    fn new(py: Python<'_>, given: GivenSamples, series: usize) -> PyResult<Self> {
+        let (time_ms, bits, zero_ms, start_ms) = given;
+        let times = |column: Option<PyBuffer<i64>>| {
+            column.map(|each| each.to_vec(py).and_then(|each| full(each, series))).transpose()
+        };
+        let (zero_ms, start_ms) = (times(zero_ms)?, times(start_ms)?);
+        Ok(SampleColumns { time_ms, bits: full(bits.to_vec(py)?, series)?, zero_ms, start_ms })
+    }
+
+    fn samples(&self) -> Samples<'_> {
+        Samples {
+            time_ms: self.time_ms,
+            bits: &self.bits,
+            zero_ms: self.zero_ms.as_deref(),
+            start_ms: self.start_ms.as_deref(),
+        }
+    }
+}
 
 /// The row of each, the bits of its value, its time in ms, its labels.
 type GivenExemplars<'py> = (PyBuffer<i64>, PyBuffer<u64>, PyBuffer<i64>, Vec<GivenId<'py>>);
+
+/// Other fields of each series, and exemplars.
+type GivenRest<'py> = (Option<Vec<Bound<'py, PyBytes>>>, Option<GivenExemplars<'py>>);
 
 /// What stands before the numbers, and the numbers of each exemplar.
 type GivenId<'py> = (Bound<'py, PyBytes>, PyBuffer<u64>);
@@ -95,8 +129,8 @@ pub fn write_series<'py>(
     rows: usize,
     parts: Vec<GivenPart<'py>>,
     samples: Option<GivenSamples>,
-    tails: Option<Vec<Bound<'py, PyBytes>>>,
-    exemplars: Option<GivenExemplars<'py>>,
+    rest: GivenRest<'py>,
+    framing: GivenFraming<'py>,
 ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
     let mut columns = Vec::new();
     for part in &parts {
@@ -116,18 +150,9 @@ pub fn write_series<'py>(
             _ => None,
         })
         .collect();
-    let samples = match &samples {
-        Some((time_ms, bits, zero_ms)) => {
-            let (bits, zero_ms) = (bits.to_vec(py)?, zero_ms.to_vec(py)?);
-            Some((*time_ms, full(bits, rows)?, full(zero_ms, rows)?))
-        }
-        None => None,
-    };
-    let samples = samples.as_ref().map(|(time_ms, bits, zero_ms)| Samples {
-        time_ms: *time_ms,
-        bits,
-        zero_ms,
-    });
+    let samples = samples.map(|given| SampleColumns::new(py, given, rows)).transpose()?;
+    let samples = samples.as_ref().map(SampleColumns::samples);
+    let (tails, exemplars) = rest;
     let tails = match &tails {
         Some(tails) => Some(full(tails.iter().map(|tail| tail.as_bytes()).collect(), rows)?),
         None => None,
@@ -140,7 +165,9 @@ pub fn write_series<'py>(
         times_ms: &columns.times_ms,
         ids: &ids,
     });
-    let series = Series { rows, parts: &parts, samples, tails: tails.as_deref(), exemplars };
+    let framing = Framing { series: framing.0, labels: framing.1, end: framing.2.as_bytes() };
+    let tails = tails.as_deref();
+    let series = Series { rows, parts: &parts, samples, tails, exemplars, framing };
     let (content, ends) = series.write();
     Ok((PyBytes::new(py, &content), PyBytes::new(py, cast_slice(&ends))))
 }

@@ -1,20 +1,18 @@
-//! TimeSeries of remote write 1.0 as bytes: what `consumer/remote_write/time_series.py` does.
+//! TimeSeries of remote write 1.0 and 2.0 as bytes: what `consumer/remote_write/time_series.py` does.
 //!
 //! It joins what it is given, and knows the framing of a message, of a sample and of an exemplar, no more.
 
 use crate::wire::{varint_size, write_varint};
 
-const TIME_SERIES: u8 = 0x0a;
 const SAMPLE: u8 = 0x12;
 const VALUE: u8 = 0x09;
 const TIMESTAMP: u8 = 0x10;
+const START_TIMESTAMP: u8 = 0x18;
 const EXEMPLAR: u8 = 0x1a;
 const EXEMPLAR_VALUE: u8 = 0x11;
 const EXEMPLAR_TIMESTAMP: u8 = 0x18;
 /// What stands in a number's place: so many hexadecimal digits.
 const DIGITS: usize = 2 * size_of::<u64>();
-/// Tag and length of the sample, tag and bits of the value.
-const SAMPLE_WITHOUT_STAMP: usize = 3 + size_of::<u64>();
 
 /// In place of the time of a zero sample: there is none.
 pub const NO_ZERO: i64 = i64::MIN;
@@ -77,11 +75,21 @@ impl<'a> Part<'a> {
     }
 }
 
-/// A sample of each series at one time: the bits of its value, and perhaps a zero before it.
+/// A sample of each series at one time: the bits of its value, perhaps a zero before it, and
+/// perhaps since when it counts, 0 for where that is not told.
 pub struct Samples<'a> {
     pub time_ms: i64,
     pub bits: &'a [u64],
-    pub zero_ms: &'a [i64],
+    pub zero_ms: Option<&'a [i64]>,
+    pub start_ms: Option<&'a [i64]>,
+}
+
+/// The tag of a series, that of its labels if they are a field of their own, and what ends it.
+#[derive(Clone, Copy)]
+pub struct Framing<'a> {
+    pub series: u8,
+    pub labels: Option<u8>,
+    pub end: &'a [u8],
 }
 
 /// A label of each exemplar: bytes, then numbers in hexadecimal, equally many for each.
@@ -105,47 +113,55 @@ pub struct Series<'a> {
     pub samples: Option<Samples<'a>>,
     pub tails: Option<&'a [&'a [u8]]>,
     pub exemplars: Option<Exemplars<'a>>,
+    pub framing: Framing<'a>,
 }
 
 impl Series<'_> {
     /// All series, one after the other, and where each ends.
     pub fn write(&self) -> (Vec<u8>, Vec<i64>) {
         let (mut out, mut ends) = (Vec::new(), Vec::with_capacity(self.rows));
-        let stamp = self.samples.as_ref().map(|samples| stamp(samples.time_ms));
-        let (mut exemplars, mut next) = (Vec::new(), 0);
+        let (mut content, mut next) = (Vec::new(), 0);
+        let stamp = self.samples.as_ref().map(|samples| stamp(TIMESTAMP, samples.time_ms));
         for row in 0..self.rows {
-            let labels: usize = self.parts.iter().map(|part| part.get(row).len()).sum();
-            let zero = self.samples.as_ref().and_then(|samples| samples.zero(row));
-            let tail = self.tails.map_or(&[][..], |tails| tails[row]);
-            let stamps = zero.iter().chain(&stamp);
-            let samples: usize = stamps.map(|stamp| SAMPLE_WITHOUT_STAMP + stamp.len()).sum();
-            exemplars.clear();
-            if let Some(given) = &self.exemplars {
-                next = given.write(row, next, &mut exemplars);
-            }
-            out.push(TIME_SERIES);
-            write_varint((labels + samples + tail.len() + exemplars.len()) as u64, &mut out);
-            for part in self.parts {
-                out.extend_from_slice(part.get(row));
-            }
-            if let Some(zero) = zero {
-                write_sample(0, &zero, &mut out);
-            }
+            content.clear();
+            self.write_labels(row, &mut content);
             if let (Some(samples), Some(stamp)) = (&self.samples, &stamp) {
-                write_sample(samples.bits[row], stamp, &mut out);
+                samples.write(row, stamp, &mut content);
             }
-            out.extend_from_slice(tail);
-            out.extend_from_slice(&exemplars);
+            content.extend_from_slice(self.tails.map_or(&[][..], |tails| tails[row]));
+            if let Some(exemplars) = &self.exemplars {
+                next = exemplars.write(row, next, &mut content);
+            }
+            content.extend_from_slice(self.framing.end);
+            out.push(self.framing.series);
+            write_varint(content.len() as u64, &mut out);
+            out.extend_from_slice(&content);
             ends.push(out.len() as i64);
         }
         (out, ends)
     }
+
+    fn write_labels(&self, row: usize, out: &mut Vec<u8>) {
+        if let Some(tag) = self.framing.labels {
+            out.push(tag);
+            let size: usize = self.parts.iter().map(|part| part.get(row).len()).sum();
+            write_varint(size as u64, out);
+        }
+        for part in self.parts {
+            out.extend_from_slice(part.get(row));
+        }
+    }
 }
 
 impl Samples<'_> {
-    fn zero(&self, row: usize) -> Option<Vec<u8>> {
-        let zero_ms = self.zero_ms[row];
-        (zero_ms != NO_ZERO).then(|| stamp(zero_ms))
+    /// The samples of a series, the later of which ends with `time`.
+    fn write(&self, row: usize, time: &[u8], out: &mut Vec<u8>) {
+        if let Some(zero_ms) = self.zero_ms.map(|times| times[row]).filter(|&ms| ms != NO_ZERO) {
+            write_sample(0, &stamp(TIMESTAMP, zero_ms), &[], out);
+        }
+        let start_ms = self.start_ms.map_or(0, |times| times[row]);
+        let start = if start_ms == 0 { Vec::new() } else { stamp(START_TIMESTAMP, start_ms) };
+        write_sample(self.bits[row], time, &start, out);
     }
 }
 
@@ -193,22 +209,26 @@ impl Id<'_> {
     }
 }
 
-/// The field Sample.timestamp.
-fn stamp(time_ms: i64) -> Vec<u8> {
-    let mut out = vec![TIMESTAMP];
+/// A time of a Sample.
+fn stamp(tag: u8, time_ms: i64) -> Vec<u8> {
+    let mut out = vec![tag];
     write_varint(time_ms as u64, &mut out);
     out
 }
 
-fn write_sample(bits: u64, stamp: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(&[SAMPLE, (1 + size_of::<u64>() + stamp.len()) as u8, VALUE]);
+fn write_sample(bits: u64, time: &[u8], start: &[u8], out: &mut Vec<u8>) {
+    let size = 1 + size_of::<u64>() + time.len() + start.len();
+    out.extend_from_slice(&[SAMPLE, size as u8, VALUE]);
     out.extend_from_slice(&bits.to_le_bytes());
-    out.extend_from_slice(stamp);
+    out.extend_from_slice(time);
+    out.extend_from_slice(start);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const V1: Framing<'_> = Framing { series: 0x0a, labels: None, end: b"" };
 
     #[test]
     fn a_code_is_missing_once() {
@@ -227,7 +247,8 @@ mod tests {
         let mut fragments = Fragments::default();
         fragments.put(1, b"bb");
         let parts = [Part::Same(b"a"), Part::Each(&fragments, &[1, 0])];
-        let samples = Samples { time_ms: 300, bits: &[7, 8], zero_ms: &[NO_ZERO, 1] };
+        let zero_ms = Some(&[NO_ZERO, 1][..]);
+        let samples = Samples { time_ms: 300, bits: &[7, 8], zero_ms, start_ms: None };
         let tails: [&[u8]; 2] = [b"", b"t"];
         let series = Series {
             rows: 2,
@@ -235,6 +256,7 @@ mod tests {
             samples: Some(samples),
             tails: Some(&tails),
             exemplars: None,
+            framing: V1,
         };
         let (out, ends) = series.write();
         let one = b"\x0a\x11abb\x12\x0c\x09\x07\0\0\0\0\0\0\0\x10\xac\x02";
@@ -254,6 +276,7 @@ mod tests {
             samples: None,
             tails: None,
             exemplars: Some(exemplars),
+            framing: V1,
         };
         let (out, ends) = series.write();
         let first = b"\x1a\x3dt000000000000000100000000000000fes0000000000000004\x11\x07\0\0\0\0\0\0\0\x18\x01";
@@ -261,5 +284,22 @@ mod tests {
         let expected = [b"\x0a\x01a\x0a\x80\x01a", &first[..], &second[..], b"\x0a\x01a"].concat();
         assert_eq!(out, expected);
         assert_eq!(ends, [3, out.len() as i64 - 3, out.len() as i64]);
+    }
+
+    #[test]
+    fn labels_may_be_a_field_and_samples_say_since_when_they_count() {
+        let start_ms = Some(&[0, 200][..]);
+        let samples = Samples { time_ms: 1, bits: &[7, 8], zero_ms: None, start_ms };
+        let series = Series {
+            rows: 2,
+            parts: &[Part::Same(b"ab")],
+            samples: Some(samples),
+            tails: None,
+            exemplars: None,
+            framing: Framing { series: 0x2a, labels: Some(0x0a), end: b"m" },
+        };
+        let one = b"\x2a\x12\x0a\x02ab\x12\x0b\x09\x07\0\0\0\0\0\0\0\x10\x01m";
+        let two = b"\x2a\x15\x0a\x02ab\x12\x0e\x09\x08\0\0\0\0\0\0\0\x10\x01\x18\xc8\x01m";
+        assert_eq!(series.write().0, [&one[..], &two[..]].concat());
     }
 }

@@ -10,7 +10,9 @@ from consumer.remote_write.time_series import (
     NATIVE,
     NO_ZERO,
     PYTHON,
+    V1,
     ExemplarFields,
+    Framing,
     Part,
     Samples,
     Series,
@@ -39,7 +41,9 @@ def part(writer: Writer, codes: list[int], fragments: dict[int, bytes]) -> Part:
 
 
 def samples(bits: list[int], zero_ms: list[int], time_ms: int = TIME_MS) -> Samples:
-    return Samples(time_ms, np.array(bits, np.uint64), np.array(zero_ms, np.int64))
+    zeros = np.array(zero_ms, np.int64)
+    starts = np.where(zeros == NO_ZERO, 0, zeros) if time_ms == TIME_MS else None
+    return Samples(time_ms, np.array(bits, np.uint64), zeros, starts)
 
 
 def test_a_code_is_asked_for_once(writer: Writer) -> None:
@@ -61,6 +65,15 @@ def test_series_are_labels_then_samples_then_the_rest(writer: Writer) -> None:
     two = b"\x0a\x1da" + zero + b"\x12\x0c\x09\x08" + bytes(7) + b"\x10\xac\x02t"
     assert content == one + two
     assert ends.tolist() == [len(one), len(one) + len(two)]
+
+
+def test_labels_may_be_a_field_and_samples_say_since_when_they_count(writer: Writer) -> None:
+    told = Samples(1, np.array([7, 8], np.uint64), start_ms=np.array([0, 200], np.int64))
+    framing = Framing(b"\x2a", b"\x0a", b"m")
+    content, _ = writer.write(Series(2, [b"ab"], told, framing=framing))
+    one = b"\x2a\x12\x0a\x02ab\x12\x0b\x09\x07" + bytes(7) + b"\x10\x01m"
+    two = b"\x2a\x15\x0a\x02ab\x12\x0e\x09\x08" + bytes(7) + b"\x10\x01\x18\xc8\x01m"
+    assert content == one + two
 
 
 def test_a_time_before_the_epoch_takes_ten_bytes(writer: Writer) -> None:
@@ -131,10 +144,13 @@ ROWS = st.lists(
 )
 
 
+FRAMINGS = st.sampled_from([V1, Framing(b"\x2a", b"\x0a", b"metadata")])
+
+
 @needs_extension
-@given(ROWS, EXEMPLARS, st.booleans(), st.booleans())
+@given(FRAMINGS, ROWS, EXEMPLARS, st.booleans(), st.booleans())
 def test_both_ways_agree_on_random_series(
-    rows: list[Row], told: list[Exemplar], has_samples: bool, has_tails: bool
+    framing: Framing, rows: list[Row], told: list[Exemplar], has_samples: bool, has_tails: bool
 ) -> None:
     fragments = {code: varint(code) * (code % 9) for code in range(301)}
     codes, bits, zero_ms, tails = map(list, zip(*rows, strict=True)) if rows else ([], [], [], [])
@@ -148,6 +164,7 @@ def test_both_ways_agree_on_random_series(
                 samples(bits, zero_ms) if has_samples else None,
                 tails if has_tails else None,
                 given,
+                framing,
             )
         )
         found.append((content, ends.tolist(), ends.dtype))
