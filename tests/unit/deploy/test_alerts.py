@@ -27,7 +27,7 @@ def cases() -> list[dict[str, Any]]:
 
 
 def fired(case: dict[str, Any]) -> set[str]:
-    samples = case["promql_expr_test"][0]["exp_samples"]
+    samples = [each for asked in case["promql_expr_test"] for each in asked["exp_samples"]]
     return {re.sub(r'.*alertname="(\w+)".*', r"\1", each["labels"]) for each in samples}
 
 
