@@ -60,8 +60,6 @@ class Changes:
     entities_removed: Counter[str] = field(default_factory=Counter)
     entities_limited: Counter[str] = field(default_factory=Counter)
     """Updates that went to an overflow series."""
-    values_limited: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """(tenant, label name): spans of which the value was replaced."""
 
 
 @dataclass(frozen=True, slots=True)

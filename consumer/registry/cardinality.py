@@ -47,8 +47,7 @@ class ValueLimiter:
         self._numbers: dict[str, NDArray[np.intp]] = {}
         """Label name -> number of the sketch of each tenant, -1 for none."""
         self._decided_ms: int | None = None
-        self.replaced: Counter[tuple[int, str]] = Counter()
-        """(tenant, label name) -> spans of which the value was replaced."""
+        self._replaced: Counter[tuple[int, str]] = Counter()
 
     def limit(self, given: Labelled, maxima: Numbers, overflow: int, time_ms: int) -> None:
         """Replace, in ``given.labels``, the values of flagged labels by ``overflow``.
@@ -79,9 +78,14 @@ class ValueLimiter:
         self._tenant, self._flagged = self._tenant[is_kept], self._flagged[is_kept]
         self._numbers = {}
 
-    def estimates(self) -> Mapping[tuple[int, str], int]:
-        """(tenant, label name) -> about how many values it has."""
-        return self._sketches.by_key()
+    def estimates(self, tenants: Sequence[str]) -> Mapping[tuple[str, str], int]:
+        """(tenant, label name) -> about how many values it has; ``tenants`` are by code."""
+        return {(tenants[code], name): n for (code, name), n in self._sketches.by_key().items()}
+
+    def take_replaced(self, tenants: Sequence[str]) -> Counter[tuple[str, str]]:
+        """(tenant, label name) -> spans of which the value was replaced since the last call."""
+        replaced, self._replaced = self._replaced, Counter()
+        return Counter({(tenants[code], name): n for (code, name), n in replaced.items()})
 
     def _decide(self, maxima: Numbers, time_ms: int) -> None:
         if self._decided_ms is None:
@@ -107,4 +111,4 @@ class ValueLimiter:
     def _count(self, given: Labelled, rows: NDArray[np.intp], name: str) -> None:
         counts = np.bincount(given.tenant[rows], weights=given.spans[rows])
         for code in np.flatnonzero(counts).tolist():
-            self.replaced[code, name] += int(counts[code])
+            self._replaced[code, name] += int(counts[code])

@@ -177,16 +177,16 @@ class Registry:
 
     def label_values(self) -> Mapping[tuple[str, str], int]:
         """(tenant, label name) -> about how many values it has, where that is limited."""
-        names = self._tenants.text
-        return {(names[code], name): n for (code, name), n in self._values.estimates().items()}
+        return self._values.estimates(self._tenants.text)
+
+    def take_limited(self) -> Counter[tuple[str, str]]:
+        """(tenant, label name) -> spans whose value was replaced since the last call."""
+        return self._values.take_replaced(self._tenants.text)
 
     def changes(self) -> Changes:
         """What came and went since the last call."""
         changes, self._changes = self._changes, Changes()
         self._admission.take_changes(changes)
-        for (code, name), spans in self._values.replaced.items():
-            changes.values_limited[self._tenants.text[code], name] += spans
-        self._values.replaced.clear()
         return changes
 
     def holdings(self) -> Iterator[Holding]:

@@ -5,7 +5,8 @@ Bound: the caller commits when :attr:`Outgoing.size_bytes` is large.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -71,9 +72,18 @@ class Outgoing:
                 self.size_bytes += sum(values.nbytes for values in frame.values)
 
     def clear(self) -> None:
-        """Drop everything."""
+        """Drop everything: it comes again."""
         self._frames = {}
         self.size_bytes = 0
+        self.take_limited()
+
+    def take_limited(self) -> Counter[tuple[str, str]]:
+        """(tenant, label name) -> spans whose value was replaced since the last call."""
+        return self._values.take_replaced(self._tenants.text)
+
+    def label_values(self) -> Mapping[tuple[str, str], int]:
+        """(tenant, label name) -> about how many values it has, where that is limited."""
+        return self._values.estimates(self._tenants.text)
 
     def records(self) -> Iterator[ShardRecord]:
         """Everything, as records for the shards; the same deltas make the same records."""

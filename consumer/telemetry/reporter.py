@@ -137,15 +137,19 @@ class Reporter:
     def series(self, registries: Collection[Registry]) -> None:
         """How many series there are in all ``registries``, and what came and went lately."""
         used: dict[str, Usage] = {}
-        values: dict[tuple[str, str], int] = {}
         for registry in registries:
             self._metrics.series.changed(registry.changes())
-            values |= registry.label_values()
             for tenant, usage in registry.usage().items():
                 used[tenant] = used[tenant] + usage if tenant in used else usage
-        self._metrics.series.label_values(values)
         for tenant, usage in used.items():
             self._metrics.series.uses(tenant, usage)
+
+    def label_values(
+        self, values: Mapping[tuple[str, str], int], limited: Mapping[tuple[str, str], int]
+    ) -> None:
+        """By (tenant, label name): values of limited labels, and spans with a replaced one."""
+        self._metrics.series.label_values(values)
+        self._metrics.series.values_limited(limited)
 
     def read_again(self, records: int) -> None:
         """So many records were read once more, to rebuild what waits."""

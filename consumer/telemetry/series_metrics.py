@@ -50,7 +50,10 @@ class SeriesMetrics:
         self._entities.count(
             changes.entities_added, changes.entities_removed, changes.entities_limited
         )
-        for (tenant, name), spans in changes.values_limited.items():
+
+    def values_limited(self, limited: Mapping[tuple[str, str], int]) -> None:
+        """Count spans of which a value was replaced; (tenant, label name) -> number."""
+        for (tenant, name), spans in limited.items():
             self._values_limited.labels(tenant, name).inc(spans)
 
     def label_values(self, values: Mapping[tuple[str, str], int]) -> None:

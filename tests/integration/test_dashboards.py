@@ -64,11 +64,6 @@ NOT_ASKED_FOR = {
     *("Entities A", "Entities B", "Entities C"),
     *("Entities that begin and end A", "Entities that begin and end B"),
 }
-NOT_TOLD = {
-    "at_least_once": set[str](),
-    # The span side replaces values of labels then, and has no metrics about it.
-    "exactly_once": {"Values of limited labels A", "Values of limited labels B"},
-}
 pytestmark = pytest.mark.timeout(240)  # a broker, a Prometheus, a worker, and fifteen ticks
 
 MEANT = {"SpanmillRecordsUndecodable"}
@@ -163,8 +158,7 @@ def empty(asked: Asked, board: str) -> set[str]:
 
 
 def test_the_operators_dashboard_is_filled_but_for_what_never_happened(asked: Asked) -> None:
-    expected = NOTHING_IS_WRONG | NOT_ASKED_FOR | NOT_TOLD[asked.guarantee]
-    assert empty(asked, "workers") == expected
+    assert empty(asked, "workers") == NOTHING_IS_WRONG | NOT_ASKED_FOR
 
 
 @pytest.mark.parametrize("board", ["red", "service-map"])

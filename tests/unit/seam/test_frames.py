@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from consumer.config import parse_config
 from consumer.config.tenants import settings_by_tenant
 from consumer.registry import RegistrySettings
+from consumer.registry.cardinality import DECIDE_MS
 from consumer.seam.columns import FormatError, pack, unpack
 from consumer.seam.frames import decode_frame, encode_frame
 from consumer.seam.merge import add_up, concatenate
@@ -197,3 +198,23 @@ def test_columns_are_aligned_wherever_they_stand(padding: int) -> None:
     _, columns = unpack(pack({"padding": "x" * padding}, {"values": np.arange(3.0)}))
     assert columns["values"].flags.aligned
     assert columns["values"].tolist() == [0.0, 1.0, 2.0]
+
+
+def test_replaced_values_are_told_unless_the_deltas_are_given_up() -> None:
+    limited = settings_by_tenant(
+        parse_config(
+            "overrides: {defaults: {metrics_generator: {max_cardinality_per_label: 20}}}",
+            environ={},
+        )
+    )
+    outgoing = Outgoing(4, RegistrySettings(), limited)
+    many = frame([Row("north", "svc", f"/{number}") for number in range(60)])
+    for tick_ms in (1, DECIDE_MS + 1):
+        outgoing.add(tick_ms, [many])
+        list(outgoing.records())
+    assert outgoing.take_limited() == {("north", "path"): 60}
+    assert outgoing.label_values().keys() == {("north", "service"), ("north", "path")}
+    outgoing.add(DECIDE_MS + 2, [many])
+    list(outgoing.records())
+    outgoing.clear()
+    assert outgoing.take_limited() == {}

@@ -60,6 +60,10 @@ class Nothing:
 
     def committed(self, _seconds: float, _size_bytes: int) -> None: ...
 
+    def label_values(self, *_values: object) -> None: ...
+
+    def take_limited(self) -> None: ...
+
 
 @pytest.fixture
 def transactions() -> FakeTransactions:

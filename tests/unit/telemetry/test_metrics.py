@@ -132,10 +132,10 @@ def test_what_came_went_and_was_kept_out_is_counted(
             entities_added=Counter(a=4),
             entities_removed=Counter(a=5),
             entities_limited=Counter(a=6),
-            values_limited=Counter({("a", "path"): 7}),
         )
     )
     metrics.series.label_values({("a", "path"): 8})
+    metrics.series.values_limited({("a", "path"): 7})
     series = exposed(registry)
     names = [
         f"spanmill_{noun}_{what}_total"
