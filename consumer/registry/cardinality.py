@@ -36,6 +36,20 @@ class Labelled:
     spans: NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True)
+class LabelValues:
+    """What became of the values of limited labels.
+
+    By (tenant, label name): ``estimates``, about how many there are, and ``limited``, the
+    spans of which one was replaced since the last call. ``maxima``: how many values a label
+    of a tenant may have, 0 for any number.
+    """
+
+    estimates: Mapping[tuple[str, str], int]
+    limited: Mapping[tuple[str, str], int]
+    maxima: Mapping[str, int]
+
+
 class ValueLimiter:
     """Counts the values of labels, and replaces those of labels that have too many."""
 
@@ -78,14 +92,15 @@ class ValueLimiter:
         self._tenant, self._flagged = self._tenant[is_kept], self._flagged[is_kept]
         self._numbers = {}
 
-    def estimates(self, tenants: Sequence[str]) -> Mapping[tuple[str, str], int]:
-        """(tenant, label name) -> about how many values it has; ``tenants`` are by code."""
-        return {(tenants[code], name): n for (code, name), n in self._sketches.by_key().items()}
-
-    def take_replaced(self, tenants: Sequence[str]) -> Counter[tuple[str, str]]:
-        """(tenant, label name) -> spans of which the value was replaced since the last call."""
-        replaced, self._replaced = self._replaced, Counter()
-        return Counter({(tenants[code], name): n for (code, name), n in replaced.items()})
+    def take(self, tenants: Sequence[str], maxima: Numbers) -> LabelValues:
+        """What became of values since the last call; ``tenants`` and ``maxima`` are by code."""
+        estimates = self._sketches.by_key()
+        limited, self._replaced = self._replaced, Counter()
+        return LabelValues(
+            estimates={(tenants[code], name): n for (code, name), n in estimates.items()},
+            limited={(tenants[code], name): n for (code, name), n in limited.items()},
+            maxima={name: n for name, n in zip(tenants, maxima.tolist(), strict=True) if name},
+        )
 
     def _decide(self, maxima: Numbers, time_ms: int) -> None:
         if self._decided_ms is None:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from consumer.registry.admission import Admission, Arrival, Changes, Limits, Usage
 from consumer.registry.births import Births
 from consumer.registry.blocks import ExemplarBudget, Telling, by_tenant
-from consumer.registry.cardinality import OVERFLOW_VALUE, Labelled, ValueLimiter
+from consumer.registry.cardinality import OVERFLOW_VALUE, Labelled, LabelValues, ValueLimiter
 from consumer.registry.hashes import LabelHashes
 from consumer.registry.holdings import Found, Holding
 from consumer.registry.settings import NO_LIMITS, RegistrySettings, TenantLimits
@@ -175,13 +175,9 @@ class Registry:
         """What tenants have, and would have without limits, as of the last collection."""
         return self._admission.usage(self._collected_ms)
 
-    def label_values(self) -> Mapping[tuple[str, str], int]:
-        """(tenant, label name) -> about how many values it has, where that is limited."""
-        return self._values.estimates(self._tenants.text)
-
-    def take_limited(self) -> Counter[tuple[str, str]]:
-        """(tenant, label name) -> spans whose value was replaced since the last call."""
-        return self._values.take_replaced(self._tenants.text)
+    def take_label_values(self) -> LabelValues:
+        """What became of the values of labels since the last call."""
+        return self._values.take(self._tenants.text, self._limits.cardinality)
 
     def changes(self) -> Changes:
         """What came and went since the last call."""

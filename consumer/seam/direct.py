@@ -198,7 +198,7 @@ class DirectSeam:
         self._flusher.tick(closed.tick_ms, covered)
         self._reporter.ticked(self._clock.monotonic_s() - began_s)
         self._reporter.series([self.registry])
-        self._reporter.label_values(self.registry.label_values(), self.registry.take_limited())
+        self._reporter.label_values(self.registry.take_label_values())
 
     def _last_tick(self, lanes: Lanes) -> None:
         """As of the clock of the lane that is furthest ahead, but within the tick that is open.

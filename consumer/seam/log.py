@@ -187,7 +187,7 @@ class LogSeam:
             return False
         self._told.update(moved)
         self._reporter.committed(self._clock.monotonic_s() - began_s, size_bytes)
-        self._reporter.label_values(self._outgoing.label_values(), self._outgoing.take_limited())
+        self._reporter.label_values(self._outgoing.take_label_values())
         return True
 
     def _moved(self, lanes: Lanes) -> Iterator[tuple[int, Resumption]]:

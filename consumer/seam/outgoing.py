@@ -5,15 +5,14 @@ Bound: the caller commits when :attr:`Outgoing.size_bytes` is large.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from consumer.config.tenants import SettingsByTenant
 from consumer.registry.admission import Limits
-from consumer.registry.cardinality import OVERFLOW_VALUE, Labelled, ValueLimiter
+from consumer.registry.cardinality import OVERFLOW_VALUE, Labelled, LabelValues, ValueLimiter
 from consumer.registry.hashes import LabelHashes, text_hash, with_name
 from consumer.registry.registry import truncated
 from consumer.registry.settings import RegistrySettings
@@ -75,15 +74,11 @@ class Outgoing:
         """Drop everything: it comes again."""
         self._frames = {}
         self.size_bytes = 0
-        self.take_limited()
+        self.take_label_values()
 
-    def take_limited(self) -> Counter[tuple[str, str]]:
-        """(tenant, label name) -> spans whose value was replaced since the last call."""
-        return self._values.take_replaced(self._tenants.text)
-
-    def label_values(self) -> Mapping[tuple[str, str], int]:
-        """(tenant, label name) -> about how many values it has, where that is limited."""
-        return self._values.estimates(self._tenants.text)
+    def take_label_values(self) -> LabelValues:
+        """What became of the values of labels since the last call."""
+        return self._values.take(self._tenants.text, self._limits.cardinality)
 
     def records(self) -> Iterator[ShardRecord]:
         """Everything, as records for the shards; the same deltas make the same records."""

@@ -12,7 +12,7 @@ from consumer.kafka.client import Fate
 from consumer.kafka.dead_letters import Origin
 from consumer.overrides import Reload
 from consumer.pipeline import Outcome
-from consumer.registry import Registry, Usage
+from consumer.registry import LabelValues, Registry, Usage
 from consumer.telemetry.logs import LimitedLog
 from consumer.telemetry.metrics import Metrics, Rebalance
 from consumer.telemetry.server import KEPT_PAUSES, PartitionStatus, Pause, Status
@@ -144,12 +144,9 @@ class Reporter:
         for tenant, usage in used.items():
             self._metrics.series.uses(tenant, usage)
 
-    def label_values(
-        self, values: Mapping[tuple[str, str], int], limited: Mapping[tuple[str, str], int]
-    ) -> None:
-        """By (tenant, label name): values of limited labels, and spans with a replaced one."""
+    def label_values(self, values: LabelValues) -> None:
+        """How many values limited labels have, and what was replaced lately."""
         self._metrics.series.label_values(values)
-        self._metrics.series.values_limited(limited)
 
     def read_again(self, records: int) -> None:
         """So many records were read once more, to rebuild what waits."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from consumer.registry import Changes, Usage
+from consumer.registry import Changes, LabelValues, Usage
 from consumer.telemetry.metric_maker import Maker
 
 
@@ -42,7 +42,6 @@ class SeriesMetrics:
         else:
             most = limits.max_active_series
         self._series.set(tenant, usage.series, usage.series_demand, most)
-        self._max_values.labels(tenant).set(limits.max_cardinality_per_label)
 
     def changed(self, changes: Changes) -> None:
         """Count what came, went and was kept out."""
@@ -51,16 +50,15 @@ class SeriesMetrics:
             changes.entities_added, changes.entities_removed, changes.entities_limited
         )
 
-    def values_limited(self, limited: Mapping[tuple[str, str], int]) -> None:
-        """Count spans of which a value was replaced; (tenant, label name) -> number."""
-        for (tenant, name), spans in limited.items():
-            self._values_limited.labels(tenant, name).inc(spans)
-
-    def label_values(self, values: Mapping[tuple[str, str], int]) -> None:
-        """Say how many values labels have; (tenant, label name) -> number."""
+    def label_values(self, values: LabelValues) -> None:
+        """Say how many values labels have and may have; count what was replaced."""
         self._values_demand.clear()
-        for (tenant, name), number in values.items():
+        for (tenant, name), number in values.estimates.items():
             self._values_demand.labels(tenant, name).set(number)
+        for (tenant, name), spans in values.limited.items():
+            self._values_limited.labels(tenant, name).inc(spans)
+        for tenant, most in values.maxima.items():
+            self._max_values.labels(tenant).set(most)
 
 
 class _Limited:

@@ -42,7 +42,7 @@ def test_a_label_is_flagged_when_it_is_next_looked_at_and_keeps_the_others() -> 
     told = paths(series, DECIDE_MS + 3)
     assert told[OVERFLOW_VALUE] == 3.0
     assert told["/0"] == 2.0
-    assert series.take_limited() == {("north", "path"): 6}
+    assert series.take_label_values().limited == {("north", "path"): 6}
 
 
 def test_labels_with_few_values_and_tenants_without_a_limit_are_left_alone() -> None:
@@ -53,7 +53,7 @@ def test_labels_with_few_values_and_tenants_without_a_limit_are_left_alone() -> 
         series.fold([frame(rows)], time_ms)
     assert OVERFLOW_VALUE in paths(series, DECIDE_MS + 2)
     assert len(paths(series, DECIDE_MS + 3, "south")) == len(MANY)
-    assert series.label_values().keys() == {("north", "service"), ("north", "path")}
+    assert series.take_label_values().estimates.keys() == {("north", "service"), ("north", "path")}
 
 
 def test_a_label_recovers_when_its_values_became_few_and_the_window_moved_on() -> None:
@@ -63,23 +63,23 @@ def test_a_label_recovers_when_its_values_became_few_and_the_window_moved_on() -
     recovered_ms = 0
     for time_ms in range(1 + DECIDE_MS, 3 * STALE_MS, 5_000):
         series.fold([frame(FEW)], time_ms)
-        if not series.take_limited():
+        if not series.take_label_values().limited:
             recovered_ms = time_ms
             break
     last_ms = 1 + DECIDE_MS
     assert last_ms + STALE_MS <= recovered_ms <= last_ms + STALE_MS * 4 // 3 + 2 * DECIDE_MS
-    assert series.label_values()["north", "path"] == len(FEW)
+    assert series.take_label_values().estimates["north", "path"] == len(FEW)
 
 
 def test_without_a_limit_any_more_values_are_themselves_again() -> None:
     series = registry(max_cardinality_per_label=LIMIT)
     for time_ms in (1, 1 + DECIDE_MS):
         series.fold([frame(MANY)], time_ms)
-    series.take_limited()
+    series.take_label_values()
     series.limit({"south": TenantLimits(max_cardinality_per_label=1)})
     series.fold([frame(FEW)], 2 + DECIDE_MS)
-    assert series.take_limited() == {}
-    assert series.label_values() == {}
+    assert series.take_label_values().limited == {}
+    assert series.take_label_values().estimates == {}
 
 
 def test_a_flag_outlives_new_limits_of_other_tenants() -> None:
@@ -89,18 +89,18 @@ def test_a_flag_outlives_new_limits_of_other_tenants() -> None:
     rows = [*(replace(row, tenant="south") for row in MANY), *MANY]
     for time_ms in (1, 1 + DECIDE_MS):
         series.fold([frame(rows)], time_ms)
-    series.take_limited()
+    series.take_label_values()
     series.limit({"north": limits})
     series.fold([frame(FEW)], 2 + DECIDE_MS)
-    assert series.take_limited() == {("north", "path"): 3}
+    assert series.take_label_values().limited == {("north", "path"): 3}
 
 
 def test_frames_that_tell_about_a_thing_have_no_limit_of_values() -> None:
     series = registry(max_cardinality_per_label=LIMIT)
     for time_ms in (1, 1 + DECIDE_MS):
         series.fold([replace(frame(MANY), is_info=True)], time_ms)
-    assert series.take_limited() == {}
-    assert series.label_values() == {}
+    assert series.take_label_values().limited == {}
+    assert series.take_label_values().estimates == {}
 
 
 def test_values_are_known_after_strings_went(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,4 +111,4 @@ def test_values_are_known_after_strings_went(monkeypatch: pytest.MonkeyPatch) ->
         rows = [Row("north", "svc", f"/{turn}/{at}") for at in range(30)]
         series.fold([frame([*rows, *FEW])], time_ms)
         assert paths(series, time_ms + 1)["/0"] == turn + 1
-    assert 60 <= series.label_values()["north", "path"] <= 160
+    assert 60 <= series.take_label_values().estimates["north", "path"] <= 160

@@ -212,9 +212,12 @@ def test_replaced_values_are_told_unless_the_deltas_are_given_up() -> None:
     for tick_ms in (1, DECIDE_MS + 1):
         outgoing.add(tick_ms, [many])
         list(outgoing.records())
-    assert outgoing.take_limited() == {("north", "path"): 60}
-    assert outgoing.label_values().keys() == {("north", "service"), ("north", "path")}
+    assert outgoing.take_label_values().limited == {("north", "path"): 60}
+    assert outgoing.take_label_values().estimates.keys() == {
+        ("north", "service"),
+        ("north", "path"),
+    }
     outgoing.add(DECIDE_MS + 2, [many])
     list(outgoing.records())
     outgoing.clear()
-    assert outgoing.take_limited() == {}
+    assert outgoing.take_label_values().limited == {}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from consumer.registry import Changes, TenantLimits, Usage
+from consumer.registry import Changes, LabelValues, TenantLimits, Usage
 from consumer.remote_write.observer import Observer
 from consumer.telemetry.metrics import Metrics, reference
 
@@ -106,7 +106,7 @@ def test_what_became_of_spans_is_counted(metrics: Metrics, registry: CollectorRe
 def test_what_tenants_have_is_shown_beside_what_they_may_have(
     metrics: Metrics, registry: CollectorRegistry
 ) -> None:
-    limits = TenantLimits(max_active_series=9, max_active_entities=4, max_cardinality_per_label=3)
+    limits = TenantLimits(max_active_series=9, max_active_entities=4)
     metrics.series.uses("a", Usage("series", limits, 5, 8, 0, 0))
     metrics.series.uses("b", Usage("entity", limits, 5, 5, 2, 6))
     series = exposed(registry)
@@ -118,7 +118,6 @@ def test_what_tenants_have_is_shown_beside_what_they_may_have(
     assert series['spanmill_active_entities{tenant="b"}'] == 2
     assert series['spanmill_active_entities_demand_estimate{tenant="b"}'] == 6
     assert series['spanmill_max_active_entities{tenant="b"}'] == 4
-    assert series['spanmill_max_cardinality_per_label{tenant="b"}'] == 3
 
 
 def test_what_came_went_and_was_kept_out_is_counted(
@@ -134,8 +133,8 @@ def test_what_came_went_and_was_kept_out_is_counted(
             entities_limited=Counter(a=6),
         )
     )
-    metrics.series.label_values({("a", "path"): 8})
-    metrics.series.values_limited({("a", "path"): 7})
+    of_path = ("a", "path")
+    metrics.series.label_values(LabelValues({of_path: 8}, {of_path: 7}, {"a": 6}))
     series = exposed(registry)
     names = [
         f"spanmill_{noun}_{what}_total"
@@ -146,7 +145,8 @@ def test_what_came_went_and_was_kept_out_is_counted(
     of_label = '{label_name="path",tenant="a"}'
     assert series[f"spanmill_label_values_limited_total{of_label}"] == 7
     assert series[f"spanmill_label_cardinality_demand_estimate{of_label}"] == 8
-    metrics.series.label_values({})
+    assert series['spanmill_max_cardinality_per_label{tenant="a"}'] == 6
+    metrics.series.label_values(LabelValues({}, {}, {}))
     assert f"spanmill_label_cardinality_demand_estimate{of_label}" not in exposed(registry)
 
 
