@@ -212,11 +212,10 @@ def test_replaced_values_are_told_unless_the_deltas_are_given_up() -> None:
     for tick_ms in (1, DECIDE_MS + 1):
         outgoing.add(tick_ms, [many])
         list(outgoing.records())
-    assert outgoing.take_label_values().limited == {("north", "path"): 60}
-    assert outgoing.take_label_values().estimates.keys() == {
-        ("north", "service"),
-        ("north", "path"),
-    }
+    taken = outgoing.take_label_values()
+    assert taken.limited == {("north", "path"): 60}
+    assert taken.estimates.keys() == {("north", "service"), ("north", "path")}
+    assert taken.maxima == {"north": 20}
     outgoing.add(DECIDE_MS + 2, [many])
     list(outgoing.records())
     outgoing.clear()
