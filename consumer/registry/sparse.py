@@ -26,6 +26,9 @@ _COARSEST = -4
 _LEAST_PENDING = 1 << 16
 """Entries that may wait to be added up, however few there are already."""
 
+_PENDING_SHARE = 2
+"""Exemplars that may wait for each that is settled: settling goes over all of both."""
+
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
@@ -165,7 +168,7 @@ class ExemplarStore:
         self._pending.append(exemplars)
         self._waiting += len(exemplars)
         kept = 0 if self._settled is None else len(self._settled)
-        if self._waiting > max(_LEAST_PENDING, kept):
+        if self._waiting > max(_LEAST_PENDING, _PENDING_SHARE * kept):
             self._settle()
 
     def take(self, slots: Slots) -> Exemplars | None:
