@@ -178,17 +178,28 @@ def _fault(block: SeriesBlock, fixed: dict[str, str]) -> str | None:
 
 def encode_label(name: str, value: bytes) -> bytes:
     """TimeSeries.labels: a Label of ``name`` (ASCII) and ``value`` (UTF-8)."""
-    field = _name_field(name)
-    size = varint(len(value))
-    return (
-        b"\x0a" + varint(len(field) + 1 + len(size) + len(value)) + field + b"\x12" + size + value
-    )
+    return _heads_of(name)[len(value)] + value
+
+
+class _Heads(dict[int, bytes]):
+    """What stands before a value of so many bytes in labels of one name.
+
+    Bound: the lengths that values have, which the registry cuts.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name_field = b"\x0a" + varint(len(name)) + name.encode()
+
+    def __missing__(self, length: int) -> bytes:
+        rest = self._name_field + b"\x12" + varint(length)
+        head = self[length] = b"\x0a" + varint(len(rest) + length) + rest
+        return head
 
 
 @lru_cache(maxsize=1_024)
-def _name_field(name: str) -> bytes:
-    """Label.name."""
-    return b"\x0a" + varint(len(name)) + name.encode()
+def _heads_of(name: str) -> _Heads:
+    return _Heads(name)
 
 
 def series_text(block: SeriesBlock, row: int) -> str:
