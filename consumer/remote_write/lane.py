@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import Enum
 from itertools import chain
-
-import numpy as np
 
 from consumer.remote_write.client import Trouble
 from consumer.remote_write.delivery import Delivery
 from consumer.remote_write.metadata import Family
 from consumer.remote_write.request import EncodedRequest
 from consumer.remote_write.search import LEVELS, LEVELS_AFTERWARDS, Search
-from consumer.remote_write.series import Exemplars, NativeHistograms, SeriesBlock
+from consumer.remote_write.series import SeriesBlock
 
 # Per tick of a shard. To find one sample among 2000 takes 11 splits, so these find some
 # ten, at the price of 256 requests at most. Zero samples are worth less: a quarter.
@@ -197,16 +195,5 @@ class Lane:
 
 def _size_bytes(blocks: Iterable[SeriesBlock]) -> int:
     """What the columns of ``blocks`` take; one that several of them share counts once."""
-    parts = (
-        part
-        for block in blocks
-        for part in (block, block.histograms, block.exemplars)
-        if part is not None
-    )
-    columns = chain.from_iterable(map(_columns, parts))
-    sizes = {id(column): column.nbytes for column in columns if isinstance(column, np.ndarray)}
-    return sum(sizes.values())
-
-
-def _columns(part: SeriesBlock | NativeHistograms | Exemplars) -> Iterator[object]:
-    return (getattr(part, each.name) for each in fields(part))
+    columns = chain.from_iterable(block.columns for block in blocks)
+    return sum({id(column): column.nbytes for column in columns}.values())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from operator import itemgetter
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,12 @@ class NativeHistograms:
     def __len__(self) -> int:
         return len(self.schema)
 
+    @property
+    def columns(self) -> tuple[NDArray[Any], ...]:
+        """The arrays."""
+        numbers = (self.count, self.zero_count, self.sum, self.bucket_count)
+        return (self.schema, *numbers, self.offsets, self.bucket)
+
     def cut(self, rows: Rows) -> NativeHistograms:
         """The histograms in ``rows`` alone."""
         first, last = self.offsets[:-1][rows], self.offsets[1:][rows]
@@ -82,6 +88,11 @@ class Exemplars:
 
     def __len__(self) -> int:
         return len(self.row)
+
+    @property
+    def columns(self) -> tuple[NDArray[Any], ...]:
+        """The arrays."""
+        return (self.row, self.value, self.trace_id, self.span_id, self.time_ms)
 
     def cut(self, rows: Rows, series: int) -> Exemplars:
         """Those of ``rows`` (distinct) of ``series`` alone, in the order of ``rows``."""
@@ -156,6 +167,13 @@ class SeriesBlock:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def columns(self) -> tuple[NDArray[Any], ...]:
+        """The arrays, those of histograms and exemplars among them."""
+        own = (self.labels, self.values, self.newborn, self.start_ms, self.ended)
+        parts = (self.histograms, self.exemplars)
+        return (*own, *(each for part in parts if part is not None for each in part.columns))
 
     def ending(self) -> SeriesBlock:
         """The block with an end for each of its series."""
