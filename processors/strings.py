@@ -60,7 +60,7 @@ class KeptStrings:
         self._compact_at = _COMPACT_AT
         self._recent: dict[tuple[str, ...], Codes] = {}
         self._known: dict[int, tuple[Sequence[str], Codes]] = {}
-        """By identity: a list of others, and our codes of its strings (uint32, ABSENT: unknown)."""
+        """By identity: a list of others, and our codes of its strings, or _UNKNOWN."""
 
     def __len__(self) -> int:
         return len(self.text)
@@ -73,9 +73,8 @@ class KeptStrings:
         """
         parts = _parts(text)
         found = self._table(parts).take(codes)
-        # Every code but that of ABSENT has one of ours, once it was looked up.
-        if np.count_nonzero(found) != np.count_nonzero(codes):
-            self._look_up(parts, codes[found == ABSENT], valid)
+        if found.max(initial=ABSENT) == _UNKNOWN:
+            self._look_up(parts, codes[found == _UNKNOWN], valid)
             found = self._table(parts).take(codes)
         return found
 
@@ -123,7 +122,7 @@ class KeptStrings:
         return rows
 
     def _table(self, parts: Sequence[tuple[Sequence[str], int]]) -> Codes:
-        """Our codes of what was looked up of ``parts``, one after the other; else ABSENT."""
+        """Our codes of what was looked up of ``parts``, one after the other; else _UNKNOWN."""
         tables = [self._known_of(text, count)[:count] for text, count in parts]
         return tables[0] if len(tables) == 1 else np.concatenate(tables)
 
@@ -134,7 +133,7 @@ class KeptStrings:
         """
         _, known = self._known.pop(id(text), (text, _NOTHING))
         if len(known) < count:
-            known = np.concatenate([known, np.zeros(count, np.uint32)])
+            known = np.concatenate([known, np.full(count, _UNKNOWN, np.uint32)])
         if len(self._known) >= _MAX_RECENT:
             del self._known[next(iter(self._known))]
         self._known[id(text)] = text, known
@@ -146,16 +145,15 @@ class KeptStrings:
         """Find our codes for ``codes`` (uint32[n], some of them more than once)."""
         is_wanted = np.zeros(sum(count for _, count in parts), np.bool_)
         is_wanted[codes] = True
-        is_wanted[ABSENT] = False
         start = 0
         for text, count in parts:
             known = self._known_of(text, count)
             wanted = np.flatnonzero(is_wanted[start : start + count])
             texts = [text[code] for code in wanted.tolist()]
             known[wanted] = np.fromiter(
-                map(self._codes.get, texts, repeat(ABSENT)), np.uint32, len(texts)
+                map(self._codes.get, texts, repeat(_UNKNOWN)), np.uint32, len(texts)
             )
-            for code in wanted[known[wanted] == ABSENT].tolist():
+            for code in wanted[known[wanted] == _UNKNOWN].tolist():
                 is_valid = valid is None or bool(valid[start + code])
                 known[code] = self._code(text[code], valid=is_valid, theirs=start + code)
             start += count
@@ -176,6 +174,8 @@ class KeptStrings:
 
 
 _NOTHING: Codes = np.zeros(0, np.uint32)
+_UNKNOWN = int(np.iinfo(np.uint32).max)
+"""In place of one of our codes: it was not looked up yet."""
 
 
 def _parts(text: Sequence[str]) -> Sequence[tuple[Sequence[str], int]]:
