@@ -39,6 +39,7 @@ from consumer.span_side import SpanSide
 ROUNDS, MINUTES, PARTITIONS = 5, 3, 4
 WORKLOADS = ("shop", "wide", TRACES)
 TENANTS = ("single-tenant",)
+MAX_BATCH_BYTES = parse_config("", environ={}).kafka.max_batch_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +117,11 @@ def _refuse(record: IncomingRecord, reason: str, text: str) -> None:
     raise ValueError(f"record {record.offset} of a workload is not sound: {reason}: {text}")
 
 
-def measure(workload: str, minutes: int, rounds: int) -> Iterator[dict[str, Any]]:
+def measure(
+    workload: str, minutes: int, rounds: int, max_batch_bytes: int
+) -> Iterator[dict[str, Any]]:
     """A line for each way."""
-    config = parse_config("", environ={})
+    config = parse_config(f"kafka: {{max_batch_bytes: {max_batch_bytes}}}", environ={})
     records = read_input(workload_file(workload), Encoding(config.kafka.encoding), TENANTS)
     records = several(records, minutes)
     polls = polls_of(records, config)
@@ -157,11 +160,15 @@ def main() -> None:
         "--minutes", type=int, default=MINUTES, metavar="N", help="of 200,000 spans each"
     )
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N")
+    parser.add_argument(
+        "--max-batch-bytes", type=int, default=MAX_BATCH_BYTES, metavar="N", help="of a poll"
+    )
     arguments = parser.parse_args()
-    if min(arguments.minutes, arguments.rounds) < 1:
-        parser.error("--minutes and --rounds are numbers of at least 1")
+    numbers = (arguments.minutes, arguments.rounds, arguments.max_batch_bytes)
+    if min(numbers) < 1:
+        parser.error("--minutes, --rounds and --max-batch-bytes are numbers of at least 1")
     for workload in arguments.workload or WORKLOADS:
-        for line in measure(workload, arguments.minutes, arguments.rounds):
+        for line in measure(workload, *numbers):
             print(orjson.dumps(line).decode(), flush=True)
 
 
