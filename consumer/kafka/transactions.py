@@ -8,18 +8,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError as ClientError
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
 from consumer.kafka.client import KafkaError, StoppedError
+from consumer.kafka.patience import HungError, call_patiently
 from consumer.kafka.source import Committed
 from consumer.telemetry.logs import CLIENT_LOG
 
 CALL_TIMEOUT_S = 10.0
 _ATTEMPTS = 12
 """Of a step that may be tried again: two minutes, then the brokers are gone."""
+
+_LOOK_TIMEOUT_S = 1.0
+"""For brokers to say that they are there."""
 
 _log = logging.getLogger(__name__)
 _client_log = logging.getLogger(CLIENT_LOG)
@@ -69,19 +74,15 @@ class Transactions:
             self._producer.begin_transaction()
             size_bytes = sum(map(self._write, records))
             if offsets is not None and offsets.offsets:
-                positions = [
-                    TopicPartition(offsets.topic, partition, each.offset, each.note)
-                    for partition, each in offsets.offsets.items()
-                ]
-                self._retried(
-                    lambda: self._producer.send_offsets_to_transaction(
-                        positions, offsets.membership, CALL_TIMEOUT_S
-                    )
-                )
+                self._retried(partial(self._send_offsets, offsets))
             self._retried(lambda: self._producer.commit_transaction(CALL_TIMEOUT_S))
         except KafkaException as error:
             self._give_up(error)
             raise AbortedError(error.args[0].str()) from error
+        except HungError as error:
+            _log.warning("the Kafka client is stuck in a transaction: begin with another one")
+            self._producer = self._opened()
+            raise AbortedError("the client was stuck in a transaction") from error
         return size_bytes
 
     def partitions(self, topic: str) -> int:
@@ -109,6 +110,21 @@ class Transactions:
             else:
                 self._producer.poll(0)
                 return len(record.value or b"")
+
+    def _send_offsets(self, offsets: GroupOffsets) -> None:
+        """Raises :class:`HungError` when the client does not come back from it."""
+        producer = self._producer
+        positions = [
+            TopicPartition(offsets.topic, partition, each.offset, each.note)
+            for partition, each in offsets.offsets.items()
+        ]
+        given = (positions, offsets.membership, CALL_TIMEOUT_S)
+        call_patiently(
+            lambda: producer.send_offsets_to_transaction(*given),
+            lambda: _is_reachable(producer),
+            wait_s=CALL_TIMEOUT_S,
+            waits=_ATTEMPTS,
+        )
 
     def _retried(self, step: Callable[[], object]) -> None:
         for attempt in range(_ATTEMPTS):
@@ -144,6 +160,14 @@ class Transactions:
         except KafkaException as error:
             raise StoppedError(f"no transactions: {error.args[0].str()}") from error
         return producer
+
+
+def _is_reachable(producer: Producer) -> bool:
+    try:
+        producer.list_topics(timeout=_LOOK_TIMEOUT_S)
+    except KafkaException:
+        return False
+    return True
 
 
 _STOPPING = frozenset(
