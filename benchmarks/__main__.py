@@ -1,14 +1,19 @@
-"""`make bench`: how fast the stages are on one core, as JSON lines (docs/performance.md)."""
+"""`make bench`: how fast the stages are on one core, as JSON lines (docs/performance.md).
+
+Each case has a process of its own, as a worker has: what the Python decoder leaves behind
+slows down whatever runs after it.
+"""
 
 from __future__ import annotations
 
 import argparse
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import orjson
 
-from benchmarks.cases import cases_of
+from benchmarks.cases import cases_of, measured_case
 from benchmarks.machine import pin_to_one_core
-from benchmarks.measure import measure
 from benchmarks.profiles import profile
 from benchmarks.workloads.files import SPANS, WORKLOADS
 
@@ -34,8 +39,11 @@ def main() -> None:
         if arguments.profile:
             profile(cases)
             continue
-        for line in measure(cases, arguments.rounds):
-            print(orjson.dumps(line).decode(), flush=True)
+        for number in range(len(cases)):
+            with ProcessPoolExecutor(1, get_context("spawn")) as process:
+                numbers = (arguments.spans, number, arguments.rounds)
+                for line in process.submit(measured_case, workload, *numbers).result():
+                    print(orjson.dumps(line).decode(), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from benchmarks.inputs import Records, read_input
-from benchmarks.measure import Case, Implementation
+from benchmarks.measure import Case, Implementation, measure
 from benchmarks.workloads.files import workload_file
 from benchmarks.workloads.tenants import SPANS_PER_RECORD, tenants_of
 from consumer.config.load import parse_config
@@ -39,6 +40,11 @@ def cases_of(workload: str, spans: int) -> list[Case]:
         tenants = tuple(f"tenant-{number:04d}" for number in range(tenants_of(spans)))
     records = read_input(workload_file(workload, spans), Encoding.OTLP_PROTO, tenants)
     return list(_cases(workload, records))
+
+
+def measured_case(workload: str, spans: int, number: int, rounds: int) -> list[dict[str, Any]]:
+    """The lines of one of the cases of ``workload``."""
+    return measure(cases_of(workload, spans)[number], rounds)
 
 
 def _cases(workload: str, records: Records) -> Iterator[Case]:

@@ -1,4 +1,4 @@
-"""The stages, timed in rounds: every stage of every case once, and all over again.
+"""The stages of a case, timed in rounds: every stage once, and all over again.
 
 Neighbours on the machine come and go, so a rate is compared with that of ``parse_only``
 on the same records in the same round, and a figure is the median of all rounds.
@@ -121,35 +121,24 @@ class Bench:
         return perf_counter() - began, peak_rss_bytes()
 
 
-Rounds: TypeAlias = defaultdict[str, Measured]
+Rounds = defaultdict[str, Measured]
 """By stage."""
 
 
-def measure(cases: Sequence[Case], rounds: int) -> list[dict[str, Any]]:
-    """A line for each stage of each case."""
-    benches = [Bench(case) for case in cases]
-    measured: list[Rounds] = [defaultdict(Measured) for _ in cases]
+def measure(case: Case, rounds: int) -> list[dict[str, Any]]:
+    """A line for each stage of ``case``."""
+    bench, measured = Bench(case), Rounds(Measured)
     with ExitStack() as processes:
-        parsers = {}
-        for case in cases:
-            for warm in (False, True):
-                if (id(case.records), warm) not in parsers:
-                    parser = processes.enter_context(Parser(case.records, warm=warm))
-                    parsers[id(case.records), warm] = parser
-        for bench in benches:
-            bench.warm_up()
+        fresh, warm = (
+            processes.enter_context(Parser(case.records, warm=warm)) for warm in (False, True)
+        )
+        bench.warm_up()
         for _ in range(rounds):
-            for bench, own in zip(benches, measured, strict=True):
-                records = id(bench.case.records)
-                own[PARSE_ONLY].add(*parsers[records, False].parse())
-                own[PARSE_ONLY_WARM].add(*parsers[records, True].parse())
-                for stage in bench.stages:
-                    own[stage].add(*bench.measure(stage))
-    return [
-        _line(bench, stage, own)
-        for bench, own in zip(benches, measured, strict=True)
-        for stage in (PARSE_ONLY, PARSE_ONLY_WARM, *bench.stages)
-    ]
+            measured[PARSE_ONLY].add(*fresh.parse())
+            measured[PARSE_ONLY_WARM].add(*warm.parse())
+            for stage in bench.stages:
+                measured[stage].add(*bench.measure(stage))
+    return [_line(bench, stage, measured) for stage in (PARSE_ONLY, PARSE_ONLY_WARM, *bench.stages)]
 
 
 def _line(bench: Bench, stage: str, measured: Rounds) -> dict[str, Any]:

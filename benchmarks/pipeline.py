@@ -61,7 +61,7 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
     )
     if arguments.profile:
         profile([case])
-    lines = {line["stage"]: line for line in measure([case], arguments.rounds)}
+    lines = {line["stage"]: line for line in measure(case, arguments.rounds)}
     decode = lines[DECODE]["spans_per_second"]
     return {**lines[PIPELINE], "decode_spans_per_second": decode}
 
