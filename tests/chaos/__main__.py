@@ -16,6 +16,9 @@ from tests.chaos.run import EXACTLY_ONCE, Run, Stage, open_parts
 LEAST_S, A_KILL_S = 120.0, 3.0
 """Of load: a worker takes a second or two to start, and shall do something before it ends."""
 
+DISTURBED_GRACE_MS = 3_000
+"""Records of the load are under way for up to 2 s when its broker was restarted."""
+
 
 def main() -> int:
     """Run as the arguments say."""
@@ -37,7 +40,12 @@ def main() -> int:
     kills, others = (0, ()) if arguments.quiet else (arguments.kills, Violence(0, 0, 0).others)
     seconds = arguments.seconds or max(LEAST_S, A_KILL_S * kills)
     violence = Violence(kills, seconds, arguments.seed, others)
-    run = Run(violence, guarantee=arguments.guarantee, purchases_per_s=arguments.rate)
+    run = Run(
+        violence,
+        guarantee=arguments.guarantee,
+        purchases_per_s=arguments.rate,
+        idle_grace_ms=1_000 if arguments.quiet else DISTURBED_GRACE_MS,
+    )
     folder = Path(arguments.keep or mkdtemp(prefix="chaos-"))
     folder.mkdir(exist_ok=True)
     try:
