@@ -73,10 +73,6 @@ class Flusher:
         """Ticks follow from ``time_ms`` on; called before the first."""
         self._ticks.begin(time_ms)
 
-    def follow(self, told_ms: int) -> None:
-        """Earlier processes told the same series until ``told_ms``."""
-        self._registry.follow(told_ms)
-
     @property
     def told_ms(self) -> int:
         """The time of the last tick."""

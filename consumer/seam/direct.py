@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from consumer.clock import Clock
 from consumer.flusher import Flusher
@@ -21,19 +22,13 @@ from consumer.overrides import Overrides
 from consumer.registry import Registry
 from consumer.seam.interface import Lanes
 from consumer.seam.notes import read_told, write_told
+from consumer.seam.turns import WAIT_S, tell_for_a_turn
 from consumer.span_side import Ticked
 from consumer.telemetry.reporter import Reporter
 from consumer.ticks.closer import FRAMES_A_TURN, TickCloser
 from consumer.ticks.lane import Resumption, tick_of
 from consumer.ticks.ready import ClosedTick
 from processors.delta import DeltaFrame
-
-WAIT_S = 0.02
-"""Between two looks at whether something was delivered."""
-
-TICKS_A_TURN = 16
-TURN_S = 0.1
-"""So that the loop turns while many ticks are made up for: none is begun after that time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +100,7 @@ class DirectSeam:
     def open(self, committed: Mapping[int, Committed]) -> Mapping[int, Resumption]:
         """Partitions came: their lanes have to report, and begin at the committed offsets."""
         self._told_ms = max([self._told_ms, *(read_told(each.note) for each in committed.values())])
-        self._flusher.follow(self._told_ms)
+        self.registry.follow(self._told_ms)
         self._closer.lanes = (self._closer.lanes or 0) + len(committed)
         return {}
 
@@ -120,7 +115,7 @@ class DirectSeam:
         self._report(lanes)
         self._closer.close()
         self._begin()
-        if not self._tick_for_a_turn(lanes):
+        if not tell_for_a_turn(partial(self._tell, lanes), self._clock):
             self._fold(*self._closer.take_early(FRAMES_A_TURN))
         self._commit()
 
@@ -168,16 +163,13 @@ class DirectSeam:
             self._has_begun = True
             self._flusher.begin(self._closer.began_ms)
 
-    def _tick_for_a_turn(self, lanes: Lanes) -> int:
-        """Make ticks that are complete; how many."""
-        end_s = self._clock.monotonic_s() + TURN_S
-        for made in range(TICKS_A_TURN):
-            is_over = made and self._clock.monotonic_s() >= end_s
-            if is_over or not self._closer.ready or self.blocked:
-                return made
-            self._reporter.skipped_ticks(self._closer.ready.skip_empty(self._oldest_ms()))
-            self._tick(self._closer.ready.popleft(), lanes)
-        return TICKS_A_TURN
+    def _tell(self, lanes: Lanes) -> bool:
+        """Tell the oldest tick that is complete, if there is one and the sink can follow."""
+        if not self._closer.ready or self.blocked:
+            return False
+        self._reporter.skipped_ticks(self._closer.ready.skip_empty(self._oldest_ms()))
+        self._tick(self._closer.ready.popleft(), lanes)
+        return True
 
     def _oldest_ms(self) -> int:
         """Ticks before that are too old to be written, unless none is newer."""

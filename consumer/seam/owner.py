@@ -27,15 +27,9 @@ from consumer.seam.joining import Joiner
 from consumer.seam.shard import Shard
 from consumer.seam.shares import shares_of
 from consumer.seam.snapshots import Kept, entries_of, kept_of, written_entry
+from consumer.seam.turns import TICKS_A_TURN, WAIT_S, tell_for_a_turn
 from consumer.seam.watch import Watch
 from consumer.telemetry.reporter import Reporter
-
-TICKS_A_TURN = 16
-TURN_S = 0.1
-"""So that the loop turns while many ticks are made up for: none is begun after that time."""
-
-WAIT_S = 0.02
-"""Between two looks at whether something was delivered."""
 
 _log = logging.getLogger(__name__)
 
@@ -146,7 +140,7 @@ class Owner:
     def turn(self) -> None:
         """Read what there is, tell the ticks that are complete."""
         self._read()
-        if not self._tell_for_a_turn():
+        if not tell_for_a_turn(self._tell, self._parts.clock):
             for owned in self._shards.values():
                 owned.shard.fold_early()
         self._settle()
@@ -158,7 +152,7 @@ class Owner:
 
     def finish(self, deadline_s: float) -> None:
         """Tell and deliver what is complete, within the time that is given."""
-        while self._parts.sink.blocked is None and self._tell():
+        while self._tell():
             pass
         self._settle()
         while self._under_way and self._parts.clock.monotonic_s() < deadline_s:
@@ -241,18 +235,13 @@ class Owner:
                 place = f"{self._settings.deltas_topic}/{record.partition}/{record.offset}"
                 raise StoppedError(f"{place}: {error}") from error
 
-    def _tell_for_a_turn(self) -> int:
-        """Tell ticks that are complete; how many."""
-        clock = self._parts.clock
-        end_s = clock.monotonic_s() + TURN_S
-        for told in range(TICKS_A_TURN):
-            is_over = told and clock.monotonic_s() >= end_s
-            if is_over or self._parts.sink.blocked is not None or not self._tell():
-                return told
-        return TICKS_A_TURN
-
     def _tell(self) -> bool:
-        """Tell the oldest tick that any shard has complete, of all shards that have it."""
+        """Tell the oldest tick that any shard has complete, of all shards that have it.
+
+        Nothing while a sink cannot follow.
+        """
+        if self._parts.sink.blocked is not None:
+            return False
         clock = self._parts.clock
         not_before_ms = clock.now_ms() - self._settings.max_age_ms
         able = {n: owned for n, owned in self._shards.items() if owned.is_recorded}
