@@ -35,11 +35,10 @@ class Offsets:
 
         ``again``: also what it knows already, but nothing before that.
         """
-        least = {partition: at + (not again) for partition, at in self._committed.items()}
         return {
             partition: offset
             for partition, offset in delivered.items()
-            if partition in self._working and offset >= least.get(partition, 0)
+            if partition in self._working and offset + again > self._committed.get(partition, -1)
         }
 
     def commit(self, offsets: Mapping[int, int]) -> None:

@@ -145,7 +145,9 @@ class SpanSource:
         if not offsets:
             return
         try:
-            answers = self._consumer.commit(offsets=self._noted(offsets, note), asynchronous=False)
+            answers = self._consumer.commit(
+                offsets=self._positions(offsets, note), asynchronous=False
+            )
         except KafkaException as error:
             raise KafkaError(str(error)) from error
         refused = [answer for answer in answers or () if answer.error is not None]
@@ -313,13 +315,9 @@ class SpanSource:
     def _partitions(self, partitions: Iterable[int]) -> list[TopicPartition]:
         return [TopicPartition(self._settings.topic, partition) for partition in partitions]
 
-    def _noted(self, offsets: Mapping[int, int], note: str) -> list[TopicPartition]:
+    def _positions(self, offsets: Mapping[int, int], note: str) -> list[TopicPartition]:
         topic = self._settings.topic
-        return [TopicPartition(topic, lane, at, metadata=note) for lane, at in offsets.items()]
-
-    def _positions(self, offsets: Mapping[int, int]) -> list[TopicPartition]:
-        topic = self._settings.topic
-        return [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
+        return [TopicPartition(topic, lane, at, note) for lane, at in offsets.items()]
 
 
 _STOPPING = frozenset(
