@@ -12,6 +12,7 @@ import typer
 from consumer.cli.options import ConfigFile, DryRun, Settings, Yes, load
 
 if TYPE_CHECKING:
+    from consumer.config import Config
     from consumer.operations.dead_letters import Letters
 
 operations = typer.Typer()
@@ -100,7 +101,7 @@ def list_letters(
     """List the newest dead letters: where they came from, and what was wrong."""
     from consumer.operations.dead_letters import run_list
 
-    with _letters(config, settings) as letters:
+    with _letters(load(config, settings)) as letters:
         run_list(letters, limit=limit, reason=reason, echo=typer.echo)
 
 
@@ -117,7 +118,7 @@ def show_letter(
     from consumer.operations.dead_letters import parse_place, run_show
 
     where = parse_place(place)
-    with _letters(config, settings) as letters:
+    with _letters(load(config, settings)) as letters:
         run_show(letters, where, value=value, echo=typer.echo)
 
 
@@ -139,7 +140,7 @@ def replay_letters(
 
     places = [parse_place(place) for place in only or ()]
     loaded = load(config, settings)
-    with _letters(config, settings) as letters:
+    with _letters(loaded) as letters:
         writer = RecordWriter(loaded.kafka.connection())
         confirm = (lambda _question: True) if yes else typer.confirm
         code = run_replay(
@@ -148,12 +149,12 @@ def replay_letters(
     raise typer.Exit(code)
 
 
-def _letters(config: Path | None, settings: list[str] | None) -> Letters:
+def _letters(config: Config) -> Letters:
     from consumer.errors import ConfigError, Problem
     from consumer.kafka.reader import TopicReader
     from consumer.operations.dead_letters import Letters
 
-    kafka = load(config, settings).kafka
+    kafka = config.kafka
     if not kafka.dead_letter_topic:
         text = "found '', expected the topic that holds the dead letters"
         raise ConfigError([Problem("kafka.dead_letter_topic", text)])
