@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from consumer.kafka.client import OutgoingRecord, RecordWriter, mock_cluster
-from consumer.kafka.source import Committed, SourceSettings, SpanSource
+from consumer.kafka.source import SourceSettings, SpanSource
+from tests.support.members import Beginning
 
 TOPIC = "spans"
 RECORDS = 100
 TIMEOUT_S = 30.0
-
-
-class Beginning:
-    """Reads every partition from its first record on, whenever it comes."""
-
-    def assigned(self, committed: Mapping[int, Committed]) -> Mapping[int, int]:
-        return dict.fromkeys(committed, 0)
-
-    def revoked(self, partitions: Sequence[int]) -> None: ...
-
-    def lost(self, partitions: Sequence[int]) -> None: ...
 
 
 def read_all(source: SpanSource) -> set[int]:

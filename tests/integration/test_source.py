@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from consumer.kafka.client import OutgoingRecord, RecordWriter
-from consumer.kafka.source import Committed, SourceSettings, SpanSource
+from consumer.kafka.source import SourceSettings, SpanSource
 from tests.support.kafka_broker import KafkaCluster
+from tests.support.members import Beginning
 
 PARTITIONS = frozenset({0, 1, 2, 3})
 RECORDS = 100
 TIMEOUT_S = 30.0
-
-
-class Beginning:
-    """Reads every partition from its first record on, whenever it comes."""
-
-    def assigned(self, committed: Mapping[int, Committed]) -> Mapping[int, int]:
-        return dict.fromkeys(committed, 0)
-
-    def revoked(self, partitions: Sequence[int]) -> None: ...
-
-    def lost(self, partitions: Sequence[int]) -> None: ...
 
 
 @contextmanager
